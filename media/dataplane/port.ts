@@ -1,0 +1,202 @@
+import type { HostPort } from '../../vocabulary/mod.ts';
+
+/**
+ * The verbs that media/session asks of the packet path. Packets of an established flow never cross this
+ * interface: only decisions, counters and rare events do. Every call is synchronous and cheap; sockets are
+ * bound on the calling thread, packets are handled on native worker threads.
+ */
+export interface Dataplane {
+  /** The certificate that all DTLS legs of this process present. `fingerprint` is upper-case hex with colons. */
+  readonly dtls: { readonly algorithm: 'sha-256'; readonly fingerprint: string };
+  /**
+   * Reserves the local end of one media line towards one party, with its sockets.
+   * @throws DataplaneError `no-ports` when the range is used up, `no-interface` when the name is unknown.
+   */
+  openEndpoint(spec: EndpointSpec): Endpoint;
+  /** What arrives at `from` leaves by `to`; `undefined` stops it. One path per direction; a new spec replaces the old one without losing packets. */
+  setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void;
+  /** Endpoints on which no RTP has been accepted for `olderThanMs` (counted from their opening when there never was any). */
+  idleEndpoints(olderThanMs: number): readonly number[];
+  /** Process-wide counters and gauges, for /metrics. Every gauge is zero when nothing is open. */
+  totals(): DataplaneTotals;
+  onEvent(listener: (event: DataplaneEvent) => void): void;
+  /** Ends the worker threads and frees everything. Resolves when the last thread has been joined. */
+  close(): Promise<void>;
+}
+
+export interface DataplaneOptions {
+  /** Logical interfaces; the first is the default. `advertised` is what SDP carries, `address` what is bound. */
+  readonly interfaces: readonly { readonly name: string; readonly address: string; readonly advertised: string }[];
+  /** Inclusive range for RTP/RTCP pairs; RTP ports are even. */
+  readonly portMin: number;
+  readonly portMax: number;
+  /** The one UDP port of all ICE legs, on every interface. */
+  readonly webrtcPort: number;
+  /** Worker threads; a call stays on one. */
+  readonly threads: number;
+}
+
+export interface EndpointSpec {
+  /** `pair`: RTP on an even port and RTCP on the next. `single`: one port of the range (rtcp-mux). `shared`: the ICE port of the node. */
+  readonly socket: 'pair' | 'single' | 'shared';
+  readonly interface: string;
+  /** Endpoints with the same key are served by the same worker thread: the call-id. */
+  readonly affinity: string;
+  /** Our ICE-lite credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
+  readonly ice?: { readonly ufrag: string; readonly pwd: string };
+}
+
+export interface Endpoint {
+  /** Unique within the process, never reused. */
+  readonly id: number;
+  /** Advertised address with the bound port. */
+  readonly rtp: HostPort;
+  /** Absent with one port for both. */
+  readonly rtcp: HostPort | undefined;
+  configure(remote: RemoteSpec): void;
+  stats(): EndpointStats;
+  /** Idempotent; ends the paths from and to this endpoint and gives the ports back. */
+  close(): void;
+}
+
+/** What is known of the far side; each call replaces the whole. */
+export interface RemoteSpec {
+  /** From SDP; the first guess until a source has proven itself. Absent: wait for the first packet (ICE, or an offer not yet answered). */
+  readonly rtp?: HostPort;
+  readonly rtcp?: HostPort;
+  /** How a source proves itself (rtpengine `endpoint-learning`). `off`: the SDP address only. ICE endpoints take checked pairs only. */
+  readonly learning: 'off' | 'immediate' | 'delayed' | 'heuristic';
+  readonly strictSource: boolean;
+  readonly rtcpMux: boolean;
+  readonly crypto: CryptoSpec;
+  /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
+  readonly ice?: { readonly ufrag: string; readonly pwd: string };
+}
+
+export type CryptoSpec =
+  | { readonly type: 'none' }
+  | { readonly type: 'sdes'; readonly receive: SrtpKey; readonly send: SrtpKey }
+  | {
+      readonly type: 'dtls';
+      /** Our role: `server` waits (a=setup:passive), `client` starts (a=setup:active). */
+      readonly role: 'client' | 'server';
+      readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
+    };
+
+export interface SrtpKey {
+  readonly suite: 'AES_CM_128_HMAC_SHA1_80' | 'AES_CM_128_HMAC_SHA1_32' | 'AEAD_AES_128_GCM' | 'AEAD_AES_256_GCM';
+  /** Master key and salt, concatenated (RFC 4568 §6.1). */
+  readonly keySalt: Uint8Array;
+}
+
+export type PathSpec =
+  | {
+      /** Packets pass with header and payload untouched (but for SRTP). RTCP is relayed too. */
+      readonly mode: 'relay';
+    }
+  | {
+      readonly mode: 'transcode';
+      /** What the sender may send, by payload type. */
+      readonly in: readonly PayloadFormat[];
+      /** What the receiver gets. */
+      readonly out: PayloadFormat;
+      /** telephone-event goes through with payload type and clock changed. */
+      readonly dtmf: readonly {
+        readonly inPt: number;
+        readonly inClock: number;
+        readonly outPt: number;
+        readonly outClock: number;
+      }[];
+      /** Bounds of the jitter buffer's target delay. */
+      readonly jitter: { readonly minMs: number; readonly maxMs: number };
+    };
+
+export interface PayloadFormat {
+  readonly pt: number;
+  readonly codec: 'PCMU' | 'PCMA' | 'opus' | 'CN';
+  readonly clockRate: number;
+  readonly channels: number;
+  readonly ptimeMs: number;
+  /** Opus only: encoder settings (RFC 7587). `maxPlaybackRate` also bounds the rate we decode to. */
+  readonly opus?: {
+    readonly bitrate?: number;
+    readonly fec: boolean;
+    readonly dtx: boolean;
+    readonly maxPlaybackRate?: number;
+  };
+}
+
+export interface StreamStats {
+  readonly packets: number;
+  readonly bytes: number;
+  /** Lost by sequence number, from the receiver's view (RFC 3550 §A.3). */
+  readonly lost: number;
+  readonly jitterMs: number;
+}
+
+export interface EndpointStats {
+  readonly received: StreamStats;
+  readonly sent: { readonly packets: number; readonly bytes: number };
+  /** By reason; only reasons that happened. */
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly ssrc: number | undefined;
+  readonly remoteRtp: HostPort | undefined;
+  readonly remoteRtcp: HostPort | undefined;
+  /** Since the last accepted RTP packet; `undefined` before the first. */
+  readonly lastPacketMs: number | undefined;
+  readonly dtls: 'none' | 'new' | 'connecting' | 'connected' | 'failed';
+  readonly iceConnected: boolean;
+  readonly roundTripMs: number | undefined;
+  /** Of the decoder fed by this endpoint, when its path transcodes. */
+  readonly playout?: {
+    readonly concealedMs: number;
+    readonly playedMs: number;
+    readonly targetDelayMs: number;
+    readonly late: number;
+  };
+}
+
+export interface DataplaneTotals {
+  readonly endpoints: number;
+  readonly paths: number;
+  readonly transcoders: number;
+  readonly portsInUse: number;
+  readonly portsTotal: number;
+  /** Bytes that native objects hold now. */
+  readonly nativeBytes: number;
+  readonly threads: number;
+  readonly packetsReceived: number;
+  readonly packetsSent: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  /** CPU time of the worker threads since start. */
+  readonly cpuMs: number;
+  readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
+}
+
+export type DataplaneEvent =
+  | {
+      readonly type: 'learned';
+      readonly endpoint: number;
+      readonly component: 'rtp' | 'rtcp';
+      readonly remote: HostPort;
+    }
+  | {
+      readonly type: 'dtls';
+      readonly endpoint: number;
+      readonly state: 'connected' | 'failed';
+      readonly reason?: string;
+    }
+  | { readonly type: 'ice'; readonly endpoint: number; readonly remote: HostPort }
+  | { readonly type: 'first-packet'; readonly endpoint: number };
+
+export class DataplaneError extends Error {
+  readonly code: 'no-ports' | 'no-interface' | 'bad-argument' | 'closed';
+
+  constructor(code: DataplaneError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'DataplaneError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,4 @@
+export * from './address.ts';
+export * from './ids.ts';
+export * from './private.ts';
+export * from './time.ts';
