@@ -76,10 +76,11 @@ export const signalingSchema = z.strictObject({
       defaultSeconds: z.int().min(60).default(600),
       maxBindingsPerAor: z.int().min(1).max(100).default(10),
       nonceSeconds: z.int().min(5).default(300),
+      /** Offered in this order. MD5 alone by default: SIPp and older phones take the first challenge only and know no other; browsers take the last. */
       algorithms: z
         .array(z.enum(['MD5', 'SHA-256']))
         .min(1)
-        .default(['SHA-256', 'MD5']),
+        .default(['MD5']),
     })
     .prefault({}),
   /** Shared by the nodes of a PoP, so that a nonce of one is good at the other. Random per process when absent. */
