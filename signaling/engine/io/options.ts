@@ -1,0 +1,93 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
+import { parseHostPort } from '../../../vocabulary/mod.ts';
+import { TransportError, type Listener, type Protocol, type TransportEvents } from './flow.ts';
+
+export interface TransportOptions {
+  /** `udp:127.0.0.1:5060`, and tcp, tls, ws, wss. Port 0 takes any. */
+  readonly listen: readonly string[];
+  /** Written into Via, Contact and Record-Route in place of the bound address. */
+  readonly publicAddress?: string | undefined;
+  /** PEM; required for tls and wss. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** PEM of CAs that are trusted beside the system's when we connect by TLS. */
+  readonly ca?: string | undefined;
+  readonly limits?: Partial<TransportLimits>;
+  readonly events: TransportEvents;
+  /** Requests on ws and wss listeners that are not WebSocket upgrades. Without it they get 404. */
+  readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+export interface TransportLimits {
+  /** Open connections over all listeners; a further one is closed at once. */
+  readonly connections: number;
+  /** UDP flows that are remembered; the least recently used one goes. */
+  readonly udpFlows: number;
+  /** Bytes that may wait on one connection before it is given up. */
+  readonly queueBytes: number;
+  /** A connection that has not said anything valid for this long is closed. */
+  readonly firstMessageMs: number;
+  readonly connectMs: number;
+  /** Between WebSocket pings; a peer that misses two is gone. */
+  readonly wsPingMs: number;
+}
+
+export const DEFAULT_LIMITS: TransportLimits = {
+  connections: 15_000,
+  udpFlows: 100_000,
+  queueBytes: 1_048_576,
+  firstMessageMs: 32_000,
+  connectMs: 4_000,
+  wsPingMs: 25_000,
+};
+
+export function parseListen(text: string): { protocol: Protocol; address: string; port: number } {
+  const match = /^(udp|tcp|tls|ws|wss):(.+)$/.exec(text);
+  const at = match && parseHostPort(match[2] as string);
+  if (!match || !at || isIP(at.address) === 0) {
+    throw new TransportError(
+      'no-transport',
+      `listen address "${text}" is not PROTOCOL:ADDRESS:PORT, e.g. udp:127.0.0.1:5060`,
+    );
+  }
+  return { protocol: match[1] as Protocol, address: at.address, port: at.port };
+}
+
+export function listenerOf(
+  protocol: Protocol,
+  address: string,
+  port: number,
+  publicAddress: string | undefined,
+): Listener {
+  const wildcard = address === '0.0.0.0' || address === '::';
+  const external = publicAddress ?? (wildcard ? (address === '::' ? '::1' : '127.0.0.1') : address);
+  return { protocol, bound: { address, port }, external: { address: external, port } };
+}
+
+/** What a failed bind says to a person. */
+export function bindError(what: string, error: NodeJS.ErrnoException): TransportError {
+  const why =
+    error.code === 'EADDRINUSE'
+      ? 'the port is taken by another process'
+      : error.code === 'EACCES'
+        ? 'no permission for this port'
+        : error.code === 'EADDRNOTAVAIL'
+          ? 'this machine does not have that address'
+          : error.message;
+  return new TransportError('no-transport', `cannot listen on ${what}: ${why}`, { cause: error });
+}
+
+export function connectError(error: NodeJS.ErrnoException): TransportError {
+  if (error instanceof TransportError) return error;
+  const code =
+    error.code === 'ECONNREFUSED'
+      ? 'refused'
+      : error.code === 'EHOSTUNREACH' || error.code === 'ENETUNREACH'
+        ? 'unreachable'
+        : error.code?.startsWith('ERR_TLS') === true || /certificate|self-signed|altname/i.test(error.message)
+          ? 'tls'
+          : 'closed';
+  return new TransportError(code, error.message, { cause: error });
+}
