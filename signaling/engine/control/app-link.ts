@@ -1,0 +1,47 @@
+/** An application that is connected to the engine: in process or over a socket. */
+export interface AppLink {
+  readonly id: string;
+  /** In-process applications are trusted and take every method. */
+  readonly embedded: boolean;
+  readonly verbs: Set<string>;
+  readonly tags: readonly string[];
+  readonly closed: boolean;
+  /** Queues one payload; never calls back into the application before it returns. */
+  send(payload: string): void;
+  close(): void;
+}
+
+/** Who gets a request: round robin over the applications that asked for its method. */
+export class AppTable {
+  readonly #links = new Set<AppLink>();
+  #turn = 0;
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  add(link: AppLink): void {
+    this.#links.add(link);
+  }
+
+  remove(link: AppLink): void {
+    this.#links.delete(link);
+  }
+
+  pick(verb: string): AppLink | undefined {
+    const wanted = verb.toLowerCase();
+    const able = [...this.#links].filter((link) => !link.closed && (link.embedded || link.verbs.has(wanted)));
+    if (able.length === 0) return undefined;
+    this.#turn = (this.#turn + 1) % 1_000_000;
+    return able[this.#turn % able.length];
+  }
+
+  get embedded(): boolean {
+    for (const link of this.#links) if (link.embedded) return true;
+    return false;
+  }
+
+  closeAll(): void {
+    for (const link of [...this.#links]) link.close();
+  }
+}
