@@ -1,0 +1,143 @@
+#include "rtcp.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "rtp.h"
+
+namespace causeway {
+
+void ReceiverStats::received(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, uint32_t clockRate, Micros arrival) {
+  totalPackets_++;
+  const auto step = static_cast<uint16_t>(sequence - maxSequence_);
+  constexpr uint16_t kMaxDropout = 3000;
+  constexpr uint16_t kMaxMisorder = 100;
+  const bool jump = active_ && step >= kMaxDropout && step <= static_cast<uint16_t>(65536 - kMaxMisorder);
+  if (!active_ || ssrc != ssrc_ || jump) {
+    // A new source, or one that began anew: what was lost before stays lost.
+    if (active_) lostBefore_ += std::max<int64_t>(0, expected() - static_cast<int64_t>(received_));
+    active_ = true;
+    ssrc_ = ssrc;
+    baseSequence_ = sequence;
+    maxSequence_ = sequence;
+    cycles_ = 0;
+    received_ = 1;
+    expectedPrior_ = 0;
+    receivedPrior_ = 0;
+    jitter_ = 0;
+    clockRate_ = clockRate;
+    lastTransit_ = arrival * clockRate / 1'000'000 - timestamp;
+    return;
+  }
+  if (step < kMaxDropout) {
+    if (sequence < maxSequence_) cycles_ += 1u << 16;
+    maxSequence_ = sequence;
+  }
+  received_++;
+  if (clockRate != clockRate_) {
+    clockRate_ = clockRate;
+    lastTransit_ = arrival * clockRate / 1'000'000 - timestamp;
+    return;
+  }
+  const int64_t transit = arrival * clockRate / 1'000'000 - timestamp;
+  // Transit times wrap with the timestamp: only their 32-bit difference means anything.
+  const auto difference = static_cast<int32_t>(static_cast<uint32_t>(transit) - static_cast<uint32_t>(lastTransit_));
+  lastTransit_ = transit;
+  const double d = difference < 0 ? -static_cast<double>(difference) : difference;
+  jitter_ += (std::min(d, static_cast<double>(clockRate)) - jitter_) / 16;
+}
+
+int64_t ReceiverStats::lost() const {
+  return lostBefore_ + std::max<int64_t>(0, expected() - static_cast<int64_t>(received_));
+}
+
+void ReceiverStats::writeReportBlock(uint8_t* out, Micros now) {
+  const int64_t expectedNow = expected();
+  const int64_t expectedInterval = expectedNow - expectedPrior_;
+  const int64_t receivedInterval = static_cast<int64_t>(received_) - receivedPrior_;
+  expectedPrior_ = expectedNow;
+  receivedPrior_ = static_cast<int64_t>(received_);
+  const int64_t lostInterval = expectedInterval - receivedInterval;
+  const int64_t fraction = expectedInterval <= 0 || lostInterval <= 0 ? 0 : std::min<int64_t>(255, (lostInterval << 8) / expectedInterval);
+  const int64_t cumulative = std::clamp<int64_t>(expectedNow - static_cast<int64_t>(received_), -0x800000, 0x7fffff);
+  writeU32(out, ssrc_);
+  writeU32(out + 4, static_cast<uint32_t>(cumulative) & 0xffffff);
+  out[4] = static_cast<uint8_t>(fraction);
+  writeU32(out + 8, extendedMax());
+  writeU32(out + 12, static_cast<uint32_t>(jitter_));
+  writeU32(out + 16, lastSr_);
+  writeU32(out + 20, lastSr_ == 0 ? 0 : static_cast<uint32_t>((now - lastSrAt_) * 65536 / 1'000'000));
+}
+
+size_t writeReport(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now,
+                   const char* cname) {
+  const bool isSender = sender.packets > 0;
+  const bool block = receiver != nullptr && receiver->active();
+  size_t length = isSender ? 28 : 8;
+  uint8_t* p = out.data();
+  p[0] = static_cast<uint8_t>(0x80 | (block ? 1 : 0));
+  p[1] = isSender ? 200 : 201;
+  writeU32(p + 4, sender.ssrc);
+  if (isSender) {
+    writeU32(p + 8, static_cast<uint32_t>(wallNtp >> 32));
+    writeU32(p + 12, static_cast<uint32_t>(wallNtp));
+    // The RTP time of this very moment (§6.4.1).
+    const auto since = static_cast<uint32_t>((now - sender.lastSentAt) * sender.clockRate / 1'000'000);
+    writeU32(p + 16, sender.lastTimestamp + since);
+    writeU32(p + 20, sender.packets);
+    writeU32(p + 24, sender.octets);
+  }
+  if (block) {
+    receiver->writeReportBlock(p + length, now);
+    length += 24;
+  }
+  writeU16(p + 2, static_cast<uint16_t>(length / 4 - 1));
+  uint8_t* sdes = p + length;
+  const size_t nameLength = std::min<size_t>(std::strlen(cname), 48);
+  size_t sdesLength = 8 + 2 + nameLength + 1;
+  sdesLength = (sdesLength + 3) & ~size_t{3};
+  std::memset(sdes, 0, sdesLength);
+  sdes[0] = 0x81;
+  sdes[1] = 202;
+  writeU16(sdes + 2, static_cast<uint16_t>(sdesLength / 4 - 1));
+  writeU32(sdes + 4, sender.ssrc);
+  sdes[8] = 1;
+  sdes[9] = static_cast<uint8_t>(nameLength);
+  std::memcpy(sdes + 10, cname, nameLength);
+  return length + sdesLength;
+}
+
+bool parseRtcp(std::span<const uint8_t> packet, uint32_t ours, RtcpSeen& seen) {
+  size_t offset = 0;
+  if (packet.size() < 8) return false;
+  while (offset + 4 <= packet.size()) {
+    const uint8_t* p = &packet[offset];
+    if ((p[0] >> 6) != 2) return false;
+    const size_t length = 4 * (size_t{readU16(p + 2)} + 1);
+    if (offset + length > packet.size()) return false;
+    const unsigned count = p[0] & 0x1f;
+    const uint8_t type = p[1];
+    if (type == 200 || type == 201) {
+      const size_t blocks = type == 200 ? 28 : 8;
+      if (length < blocks + 24u * count) return false;
+      if (type == 200) {
+        seen.senderReport = true;
+        seen.ntpMiddle = readU32(p + 10);
+      }
+      for (unsigned i = 0; i < count; i++) {
+        const uint8_t* b = p + blocks + 24u * i;
+        if (readU32(b) != ours || seen.hasBlock) continue;
+        seen.hasBlock = true;
+        seen.fractionLost = b[4];
+        seen.lastSr = readU32(b + 16);
+        seen.delaySinceLastSr = readU32(b + 20);
+      }
+    } else if (type == 203) {
+      seen.bye = true;
+    }
+    offset += length;
+  }
+  return offset == packet.size();
+}
+
+}  // namespace causeway

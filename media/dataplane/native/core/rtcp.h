@@ -1,0 +1,77 @@
+// RTCP of one stream in each direction (RFC 3550 §6.4, appendix A): what we received, what we sent, round trip.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "transcoder.h"
+
+namespace causeway {
+
+// Receiver statistics of one SSRC (RFC 3550 §A.1, §A.3, §A.8).
+class ReceiverStats {
+ public:
+  // `clockRate` of the payload; `arrival` in microseconds.
+  void received(uint32_t ssrc, uint16_t sequence, uint32_t timestamp, uint32_t clockRate, Micros arrival);
+  uint32_t ssrc() const { return ssrc_; }
+  bool active() const { return active_; }
+  int64_t expected() const { return active_ ? static_cast<int64_t>(extendedMax()) - baseSequence_ + 1 : 0; }
+  int64_t lost() const;
+  double jitterMs() const { return clockRate_ == 0 ? 0 : jitter_ / clockRate_ * 1000; }
+  uint64_t packets() const { return totalPackets_; }
+  // Fills the 24 bytes of a report block; resets the interval.
+  void writeReportBlock(uint8_t* out, Micros now);
+  void gotSenderReport(uint32_t ntpMiddle, Micros now) {
+    lastSr_ = ntpMiddle;
+    lastSrAt_ = now;
+  }
+
+ private:
+  uint32_t extendedMax() const { return cycles_ + maxSequence_; }
+  bool active_ = false;
+  uint32_t ssrc_ = 0;
+  uint16_t maxSequence_ = 0;
+  uint32_t cycles_ = 0;
+  int64_t baseSequence_ = 0;
+  uint64_t received_ = 0;
+  uint64_t totalPackets_ = 0;
+  int64_t lostBefore_ = 0;  // of earlier SSRCs
+  int64_t expectedPrior_ = 0;
+  int64_t receivedPrior_ = 0;
+  double jitter_ = 0;
+  int64_t lastTransit_ = 0;
+  uint32_t clockRate_ = 8000;
+  uint32_t lastSr_ = 0;
+  Micros lastSrAt_ = 0;
+};
+
+struct SenderState {
+  uint32_t ssrc = 0;
+  uint32_t packets = 0;
+  uint32_t octets = 0;
+  uint32_t lastTimestamp = 0;
+  Micros lastSentAt = 0;
+  uint32_t clockRate = 8000;
+};
+
+// A compound packet: SR (or RR when nothing was sent) with one block, and SDES with a CNAME. `wallNtp` is the 64-bit
+// NTP time of `now`. Returns the length; `out` holds at least 128 bytes.
+size_t writeReport(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now,
+                   const char* cname);
+
+struct RtcpSeen {
+  bool senderReport = false;
+  uint32_t ntpMiddle = 0;
+  bool bye = false;
+  bool hasBlock = false;
+  // Of the first block that is about `ours`.
+  uint32_t lastSr = 0;
+  uint32_t delaySinceLastSr = 0;
+  uint8_t fractionLost = 0;
+};
+
+// Walks a compound packet; false when it is malformed.
+bool parseRtcp(std::span<const uint8_t> packet, uint32_t ours, RtcpSeen& seen);
+
+}  // namespace causeway

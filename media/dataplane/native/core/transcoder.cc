@@ -1,0 +1,477 @@
+// The pipeline of one direction. Playout is by timestamps: a missing sequence number is a loss, a jump of the timestamp
+// without one is silence (RFC 3551 §4.1), an empty buffer is a delay that is made up for later by shortening.
+#include "transcoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "audio_codec.h"
+#include "delay_estimator.h"
+#include "packet_buffer.h"
+#include "rtp.h"
+#include "waveform.h"
+
+namespace causeway {
+namespace {
+
+constexpr Micros kIdleUs = 1'000'000;      // nothing heard for so long: nothing is sent either
+constexpr Micros kEventUs = 120'000;       // an event without a packet for so long is over
+constexpr size_t kEventQueue = 16;
+
+class TranscoderImpl final : public Transcoder {
+ public:
+  TranscoderImpl(const TranscoderConfig& config, uint32_t rate, std::unique_ptr<Encoder> encoder)
+      : config_(config),
+        rate_(rate),
+        encoder_(std::move(encoder)),
+        decoders_(config.in.size()),
+        delay_(config.jitterMinMs, config.jitterMaxMs),
+        outSequence_(config.firstSequence),
+        outTimestamp_(config.firstTimestamp),
+        frameSamples_(rate * config.out.ptimeMs / 1000),
+        frameTicks_(config.out.clockRate * config.out.ptimeMs / 1000),
+        frameUs_(Micros{config.out.ptimeMs} * 1000) {
+    pcm_.reserve(rate / 5);
+    decoded_.reserve(rate / 5);
+  }
+
+  void push(Micros now, std::span<const uint8_t> packet) override {
+    RtpHeader header;
+    if (!parseRtp(packet, header)) {
+      stats_.unknownPayload++;
+      return;
+    }
+    if (!heard_ || header.ssrc != inSsrc_) restart(header);
+    stats_.packetsIn++;
+    lastHeard_ = now;
+    const std::span<const uint8_t> payload = packet.subspan(header.payloadOffset, header.payloadSize);
+    for (const DtmfMap& map : config_.dtmf) {
+      if (map.inPt == header.pt) {
+        pushEvent(now, map, header, payload);
+        store(header, payload, 0, true);
+        return;
+      }
+    }
+    for (size_t i = 0; i < config_.in.size(); i++) {
+      if (config_.in[i].pt != header.pt) continue;
+      pushAudio(now, header, payload, i);
+      return;
+    }
+    stats_.unknownPayload++;
+    store(header, payload, 0, true);
+  }
+
+  Micros nextDeadline() const override {
+    if (eventCount_ > 0) return 0;
+    return nextTick_;
+  }
+
+  size_t poll(Micros now, std::span<uint8_t> out) override {
+    if (eventCount_ > 0) return popEvent(out);
+    while (nextTick_ <= now) {
+      // Far behind (a stalled thread): what is long past is not played faster, it is left out.
+      if (now - nextTick_ > 10 * frameUs_) {
+        const Micros skipped = (now - nextTick_) / frameUs_;
+        nextTick_ += skipped * frameUs_;
+        outTimestamp_ += static_cast<uint32_t>(skipped) * frameTicks_;
+      }
+      const Micros tick = nextTick_;
+      nextTick_ += frameUs_;
+      if (tick - lastHeard_ > kIdleUs && buffer_.count() == 0 && pcm_.empty()) {
+        nextTick_ = kNever;
+        idleSince_ = tick;
+        return 0;
+      }
+      const size_t length = frame(tick, out);
+      outTimestamp_ += frameTicks_;
+      if (length > 0) return length;
+    }
+    return 0;
+  }
+
+  TranscoderStats stats() const override {
+    TranscoderStats stats = stats_;
+    stats.targetDelayMs = delay_.targetMs();
+    stats.bufferedMs = static_cast<uint32_t>(bufferedMs());
+    return stats;
+  }
+
+  size_t memoryBytes() const override {
+    size_t bytes = sizeof(*this) + buffer_.memoryBytes() + (pcm_.capacity() + decoded_.capacity()) * sizeof(int16_t) + encoder_->memoryBytes();
+    for (const auto& decoder : decoders_) bytes += decoder ? decoder->memoryBytes() : 0;
+    return bytes;
+  }
+
+ private:
+  void restart(const RtpHeader& header) {
+    heard_ = true;
+    inSsrc_ = header.ssrc;
+    extender_.reset();
+    buffer_.clear();
+    delay_.reset();
+    playing_ = false;
+    highestKnown_ = false;
+    mediaStarted_ = false;
+    eventKnown_ = false;
+  }
+
+  void pushAudio(Micros now, const RtpHeader& header, std::span<const uint8_t> payload, size_t format) {
+    const PayloadFormat& in = config_.in[format];
+    const bool noise = in.codec == Codec::kComfortNoise;
+    if (!noise && format != inFormat_) {
+      // Another codec has another clock: the time line begins anew, the delay that was learnt is kept.
+      if (config_.in[inFormat_].clockRate != in.clockRate) mediaStarted_ = false;
+      inFormat_ = format;
+    }
+    if (!mediaStarted_) {
+      mediaStarted_ = true;
+      mediaTimestamp_ = header.timestamp;
+      mediaUs_ = 0;
+      delay_.reset();
+    }
+    const auto step = static_cast<int32_t>(header.timestamp - mediaTimestamp_);
+    const auto clock = static_cast<int64_t>(config_.in[inFormat_].clockRate);
+    const Micros place = mediaUs_ + static_cast<Micros>(step) * 1'000'000 / clock;
+    if (step > 0) {
+      // Moved along in whole steps of the clock, so that rounding does not add up.
+      mediaUs_ = place;
+      mediaTimestamp_ = header.timestamp;
+    }
+    if (std::abs(place - (now - firstHeard_)) > 5'000'000 && playing_) resync(now, place);
+    if (firstHeard_ == 0) firstHeard_ = now - place;
+    delay_.arrived(now, place);
+    PacketBuffer::Slot* slot = store(header, payload, static_cast<uint8_t>(format), false);
+    if (slot == nullptr) return;
+    slot->comfortNoise = noise;
+    if (nextTick_ == kNever) start(now);
+  }
+
+  // The sender's time line has jumped by seconds: the delay histogram would take it for lateness.
+  void resync(Micros now, Micros place) {
+    firstHeard_ = now - place;
+    delay_.reset();
+  }
+
+  PacketBuffer::Slot* store(const RtpHeader& header, std::span<const uint8_t> payload, uint8_t format, bool skip) {
+    int64_t sequence = extender_.extend(header.sequence);
+    if (playing_ && sequence > nextSequence_ + static_cast<int64_t>(PacketBuffer::kSlots) - 1) {
+      // A jump beyond the buffer: begin again from here.
+      buffer_.clear();
+      nextSequence_ = sequence;
+      expectedKnown_ = false;
+    }
+    if (playing_ && sequence < nextSequence_) {
+      if (nextSequence_ - sequence > 1000) {
+        // The sender counts anew.
+        buffer_.clear();
+        extender_.reset();
+        sequence = extender_.extend(header.sequence);
+        nextSequence_ = sequence;
+        expectedKnown_ = false;
+      } else {
+        stats_.late++;
+        return nullptr;
+      }
+    }
+    if (!playing_) {
+      if (!highestKnown_ || sequence < nextSequence_) nextSequence_ = sequence;
+      highestKnown_ = true;
+      if (sequence - nextSequence_ >= static_cast<int64_t>(PacketBuffer::kSlots)) {
+        buffer_.clear();
+        nextSequence_ = sequence;
+      }
+    }
+    PacketBuffer::Slot* slot = buffer_.put(sequence, skip ? std::span<const uint8_t>{} : payload);
+    if (slot == nullptr) {
+      stats_.duplicates++;
+      return nullptr;
+    }
+    slot->format = format;
+    slot->skip = skip;
+    slot->timestamp = header.timestamp;
+    if (!skip) newestTimestamp_ = header.timestamp;
+    return slot;
+  }
+
+  // The first packet, or the first after silence: playing begins when the target delay has passed.
+  void start(Micros now) {
+    const Micros begin = now + Micros{delay_.targetMs()} * 1000;
+    if (idleSince_ > 0) {
+      const Micros silent = std::max<Micros>(0, (begin - idleSince_) / frameUs_);
+      outTimestamp_ += static_cast<uint32_t>(silent) * frameTicks_;
+    }
+    nextTick_ = begin;
+    marker_ = true;
+    expectedKnown_ = false;
+    levelMs_ = delay_.targetMs();
+  }
+
+  // One frame of `frameSamples_`, encoded; 0 when nothing is to be sent.
+  size_t frame(Micros now, std::span<uint8_t> out) {
+    playing_ = true;
+    // Each turn adds samples or advances the sequence; the bound is for what a hostile sender may contrive.
+    for (int turn = 0; pcm_.size() < frameSamples_ && turn < 200; turn++) pull();
+    if (pcm_.size() < frameSamples_) pcm_.resize(frameSamples_, 0);
+    stats_.playedMs += config_.out.ptimeMs;
+    const bool suppressed = eventActive_ && now - lastEventAt_ < kEventUs;
+    if (!suppressed) eventActive_ = false;
+    size_t length = 0;
+    if (!suppressed) {
+      length = encoder_->encode(std::span(pcm_).first(frameSamples_), out.subspan(12));
+      if (length > 0) {
+        writeRtp(out.data(), config_.out.pt, marker_, outSequence_++, outTimestamp_, config_.ssrc);
+        marker_ = false;
+        stats_.packetsOut++;
+        length += 12;
+      }
+    }
+    if (suppressed || length == 0) marker_ = true;
+    pcm_.erase(pcm_.begin(), pcm_.begin() + static_cast<std::ptrdiff_t>(frameSamples_));
+    return length;
+  }
+
+  void pull() {
+    const uint32_t clock = config_.in[inFormat_].clockRate;
+    PacketBuffer::Slot* head = buffer_.find(nextSequence_);
+    if (head == nullptr) {
+      if (buffer_.count() == 0) {
+        starve();
+        return;
+      }
+      // It is its turn and it is not there, but later ones are: lost.
+      PacketBuffer::Slot* next = buffer_.find(nextSequence_ + 1);
+      const bool useful = next != nullptr && !next->skip && !next->comfortNoise && next->format == inFormat_;
+      nextSequence_++;
+      if (next != nullptr && next->skip) return;
+      conceal(lastFrameSamples_, useful ? std::span<const uint8_t>(next->payload) : std::span<const uint8_t>{});
+      expectedTimestamp_ += static_cast<uint32_t>(uint64_t{lastFrameSamples_} * clock / rate_);
+      return;
+    }
+    if (head->skip) {
+      buffer_.release(*head);
+      nextSequence_++;
+      return;
+    }
+    const auto gap = expectedKnown_ ? static_cast<int32_t>(head->timestamp - expectedTimestamp_) : 0;
+    const auto gapSamples = static_cast<int64_t>(gap) * rate_ / clock;
+    if (gapSamples >= static_cast<int64_t>(rate_ / 200) && gapSamples < static_cast<int64_t>(rate_) * 60) {
+      // Silence that the sender did not send: it lasts as long as the timestamps say, less what we are behind.
+      const bool behind = levelMs_ > static_cast<double>(delay_.targetMs()) + 20;
+      const auto length = std::min<int64_t>(gapSamples, static_cast<int64_t>(frameSamples_));
+      if (!behind) pcm_.resize(pcm_.size() + static_cast<size_t>(length), 0);
+      expectedTimestamp_ += static_cast<uint32_t>(length * clock / rate_);
+      updateLevel();
+      return;
+    }
+    play(*head, clock);
+  }
+
+  void play(PacketBuffer::Slot& head, uint32_t clock) {
+    nextSequence_++;
+    quiet_ = head.comfortNoise || head.payload.size() <= 2;
+    decoded_.clear();
+    if (!head.comfortNoise) {
+      Decoder* decoder = decoderFor(head.format);
+      if (decoder == nullptr || !decoder->decode(head.payload, decoded_)) {
+        stats_.decodeErrors++;
+        decoded_.assign(lastFrameSamples_, 0);
+      }
+      if (!decoded_.empty()) lastFrameSamples_ = std::min<size_t>(decoded_.size(), rate_ * 60 / 1000);
+    }
+    expectedTimestamp_ = head.timestamp + static_cast<uint32_t>(uint64_t{decoded_.size()} * clock / rate_);
+    expectedKnown_ = true;
+    buffer_.release(head);
+    updateLevel();
+    const double target = delay_.targetMs();
+    if (levelMs_ > target + 15 && decoded_.size() >= rate_ / 100) {
+      const size_t before = decoded_.size();
+      if (removePeriod(decoded_, rate_)) levelMs_ -= static_cast<double>(before - decoded_.size()) * 1000 / rate_;
+    } else if (levelMs_ < target * 0.5 && decoded_.size() >= rate_ / 100) {
+      const size_t before = decoded_.size();
+      if (insertPeriod(decoded_, rate_)) levelMs_ += static_cast<double>(decoded_.size() - before) * 1000 / rate_;
+    }
+    // Beyond the bound of the buffer nothing but leaving out helps.
+    if (bufferedMs() > config_.jitterMaxMs + 100) decoded_.clear();
+    pcm_.insert(pcm_.end(), decoded_.begin(), decoded_.end());
+  }
+
+  // Nothing to play: late or ended. The time line stands still, so that what is late is still played.
+  void starve() {
+    if (quiet_) {
+      pcm_.resize(pcm_.size() + frameSamples_, 0);
+      return;
+    }
+    conceal(lastFrameSamples_, {});
+    updateLevel();
+  }
+
+  void conceal(size_t samples, std::span<const uint8_t> next) {
+    Decoder* decoder = decoderFor(inFormat_);
+    const size_t before = pcm_.size();
+    if (decoder != nullptr) decoder->conceal(samples, next, pcm_);
+    else pcm_.resize(before + samples, 0);
+    // With FEC the packet's own speech is played; the rest is invented.
+    if (next.empty()) stats_.concealedMs += (pcm_.size() - before) * 1000 / rate_;
+  }
+
+  double bufferedMs() const {
+    const double pcm = static_cast<double>(pcm_.size()) * 1000 / rate_;
+    if (!expectedKnown_ || buffer_.count() == 0) return pcm;
+    const auto ahead = static_cast<int32_t>(newestTimestamp_ - expectedTimestamp_);
+    const double frame = static_cast<double>(lastFrameSamples_) * 1000 / rate_;
+    return pcm + std::max(0.0, static_cast<double>(ahead) * 1000 / config_.in[inFormat_].clockRate + frame);
+  }
+
+  void updateLevel() { levelMs_ += (bufferedMs() - levelMs_) / 16; }
+
+  Decoder* decoderFor(size_t format) {
+    auto& decoder = decoders_[format];
+    if (!decoder && config_.in[format].codec != Codec::kComfortNoise) {
+      std::string error;
+      decoder = makeDecoder(config_.in[format], rate_, error);
+    }
+    return decoder.get();
+  }
+
+  // --- telephone-event (RFC 4733): straight through, with payload type, duration and time line of the other side.
+
+  struct Event {
+    std::array<uint8_t, 16> bytes{};
+    size_t size = 0;
+  };
+
+  void pushEvent(Micros now, const DtmfMap& map, const RtpHeader& header, std::span<const uint8_t> payload) {
+    if (payload.size() < 4 || eventCount_ == kEventQueue) return;
+    const bool first = !eventKnown_ || header.timestamp != eventInTimestamp_;
+    if (first) {
+      eventKnown_ = true;
+      eventInTimestamp_ = header.timestamp;
+      eventOutTimestamp_ = nextTick_ == kNever && idleSince_ > 0
+                               ? outTimestamp_ + static_cast<uint32_t>((now - idleSince_) * config_.out.clockRate / 1'000'000)
+                               : outTimestamp_;
+    }
+    Event& event = events_[(eventHead_ + eventCount_) % kEventQueue];
+    eventCount_++;
+    event.size = 16;
+    writeRtp(event.bytes.data(), map.outPt, first, 0, eventOutTimestamp_, config_.ssrc);
+    std::copy_n(payload.begin(), 4, event.bytes.begin() + 12);
+    const uint64_t duration = uint64_t{readU16(&payload[2])} * map.outClock / map.inClock;
+    writeU16(event.bytes.data() + 14, static_cast<uint16_t>(std::min<uint64_t>(duration, 0xffff)));
+    // The end is repeated: audio may go on after the first of the three.
+    eventActive_ = (payload[1] & 0x80) == 0;
+    lastEventAt_ = now;
+  }
+
+  size_t popEvent(std::span<uint8_t> out) {
+    Event& event = events_[eventHead_];
+    eventHead_ = (eventHead_ + 1) % kEventQueue;
+    eventCount_--;
+    writeU16(event.bytes.data() + 2, outSequence_++);
+    std::copy_n(event.bytes.begin(), event.size, out.begin());
+    stats_.packetsOut++;
+    return event.size;
+  }
+
+  const TranscoderConfig config_;
+  const uint32_t rate_;
+  std::unique_ptr<Encoder> encoder_;
+  std::vector<std::unique_ptr<Decoder>> decoders_;
+  DelayEstimator delay_;
+  PacketBuffer buffer_;
+  SequenceExtender extender_;
+  TranscoderStats stats_;
+
+  bool heard_ = false;
+  uint32_t inSsrc_ = 0;
+  size_t inFormat_ = 0;
+  Micros lastHeard_ = 0;
+  Micros firstHeard_ = 0;
+  bool mediaStarted_ = false;
+  uint32_t mediaTimestamp_ = 0;
+  Micros mediaUs_ = 0;
+
+  bool playing_ = false;
+  bool highestKnown_ = false;
+  int64_t nextSequence_ = 0;
+  bool expectedKnown_ = false;
+  uint32_t expectedTimestamp_ = 0;
+  uint32_t newestTimestamp_ = 0;
+  size_t lastFrameSamples_ = 160;
+  bool quiet_ = false;
+  double levelMs_ = 0;
+  std::vector<int16_t> pcm_;
+  std::vector<int16_t> decoded_;
+
+  uint16_t outSequence_;
+  uint32_t outTimestamp_;
+  const size_t frameSamples_;
+  const uint32_t frameTicks_;
+  const Micros frameUs_;
+  Micros nextTick_ = kNever;
+  Micros idleSince_ = 0;
+  bool marker_ = true;
+
+  std::array<Event, kEventQueue> events_{};
+  size_t eventHead_ = 0;
+  size_t eventCount_ = 0;
+  bool eventKnown_ = false;
+  uint32_t eventInTimestamp_ = 0;
+  uint32_t eventOutTimestamp_ = 0;
+  bool eventActive_ = false;
+  Micros lastEventAt_ = 0;
+};
+
+// The pipeline runs at the rate of its narrowest part: G.711 on either side means 8 kHz, and Opus codes at that rate.
+uint32_t pipelineRate(const TranscoderConfig& config) {
+  uint32_t rate = 48'000;
+  auto narrow = [&rate](const PayloadFormat& format) {
+    if (format.codec == Codec::kPcmu || format.codec == Codec::kPcma) rate = 8'000;
+    else if (format.codec == Codec::kOpus) {
+      for (uint32_t step : {8'000u, 12'000u, 16'000u, 24'000u, 48'000u}) {
+        if (format.maxPlaybackRate <= step) {
+          rate = std::min(rate, step);
+          break;
+        }
+      }
+    }
+  };
+  for (const PayloadFormat& format : config.in) narrow(format);
+  narrow(config.out);
+  return rate;
+}
+
+}  // namespace
+
+std::unique_ptr<Transcoder> Transcoder::create(const TranscoderConfig& config, std::string& error) {
+  if (config.in.empty()) {
+    error = "no payload format to receive";
+    return nullptr;
+  }
+  const bool audio = std::any_of(config.in.begin(), config.in.end(), [](const auto& f) { return f.codec != Codec::kComfortNoise; });
+  if (!audio || config.out.codec == Codec::kComfortNoise) {
+    error = "comfort noise alone is no codec";
+    return nullptr;
+  }
+  if (config.out.ptimeMs < 10 || config.out.ptimeMs > 60 || config.out.ptimeMs % 10 != 0 || config.out.clockRate == 0) {
+    error = "ptime must be 10, 20, 30, 40, 50 or 60 ms";
+    return nullptr;
+  }
+  const uint32_t rate = pipelineRate(config);
+  if (config.out.codec == Codec::kOpus && config.out.ptimeMs != 10 && config.out.ptimeMs != 20 && config.out.ptimeMs != 40 && config.out.ptimeMs != 60) {
+    error = "opus knows no frames of this ptime";
+    return nullptr;
+  }
+  for (const PayloadFormat& format : config.in) {
+    if (format.codec != Codec::kComfortNoise && makeDecoder(format, rate, error) == nullptr) return nullptr;
+    if (format.clockRate == 0) {
+      error = "a clock rate of 0";
+      return nullptr;
+    }
+  }
+  auto encoder = makeEncoder(config.out, rate, error);
+  if (!encoder) return nullptr;
+  return std::make_unique<TranscoderImpl>(config, rate, std::move(encoder));
+}
+
+}  // namespace causeway
