@@ -1,6 +1,6 @@
 import type { AppLink } from '../control/mod.ts';
 import type { Dialog } from '../dialog/mod.ts';
-import type { Flow } from '../io/mod.ts';
+import type { Flow, Target } from '../io/mod.ts';
 import type { Message } from '../message/mod.ts';
 import type { Timer, Transaction } from '../transaction/mod.ts';
 
@@ -18,18 +18,6 @@ export interface ServerRequest {
   localTag: string | undefined;
   /** Gives up on an application that never answers. */
   timer: Timer | undefined;
-  /** Reliable provisional answers that wait for their PRACK (RFC 3262 §3), by RSeq. */
-  readonly reliable: Map<number, ReliableAnswer>;
-  lastRSeq: number;
-  /** Set while the request is being proxied. */
-  proxy: { cancel(now: number): void } | undefined;
-}
-
-export interface ReliableAnswer {
-  readonly bytes: Uint8Array;
-  intervalMs: number;
-  readonly giveUpAt: number;
-  timer: Timer | undefined;
 }
 
 /** A request of ours that has no final answer yet. */
@@ -37,24 +25,28 @@ export interface ClientRequest {
   readonly id: string;
   readonly request: Message;
   transaction: Transaction | undefined;
-  /** Absent when the engine itself sent it. */
+  /** Absent when the engine itself sent it: its answer interests nobody. */
   readonly app: AppLink | undefined;
-  readonly leg: Leg | undefined;
+  leg: Leg | undefined;
+  /** It went out in a dialog that was there before. */
+  readonly inDialog: boolean;
   provisional: boolean;
   done: boolean;
   cancel: 'no' | 'held' | 'sent';
   cancelHeaders: readonly { readonly name: string; readonly value: string }[];
   /** After CANCEL: the peer that does not even say 487 (§9.1). */
   timer: Timer | undefined;
-  /** Engine's own requests and proxied ones: instead of a frame to an application. */
-  readonly onResponse: ((response: Message, now: number) => void) | undefined;
+  /** What is left to try when this target cannot be reached (RFC 3263 §4.3). */
+  alternatives: readonly Target[];
 }
 
-/** Our 2xx to an INVITE, repeated until its ACK comes (RFC 3261 §13.3.1.4). */
-export interface Accepted {
+/** A message that is repeated until it is acknowledged: a 2xx to INVITE (§13.3.1.4) or a reliable 1xx (RFC 3262 §3). */
+export interface Repeated {
   /** What the ACK is delivered with: the INVITE's transaction id, or a fresh one for a re-INVITE. */
   readonly transactionId: string | undefined;
+  /** CSeq number of the INVITE. */
   readonly cseq: number;
+  readonly rseq: number;
   readonly bytes: Uint8Array;
   readonly flow: Flow;
   intervalMs: number;
@@ -72,33 +64,22 @@ export interface Answered {
 
 /**
  * What the control protocol calls a dialog: one INVITE or SUBSCRIBE of one application and everything after it.
- * A forked INVITE has several dialogs on the wire; `dialog` is the confirmed one, else the latest.
+ * A forked INVITE has several dialogs on the wire; the table of dialogs knows them by the leg's id.
  */
 export interface Leg {
+  /** `<Call-ID>;from-tag=<tag>`. */
   readonly id: string;
   readonly role: 'uac' | 'uas';
   readonly method: string;
-  readonly callId: string;
-  readonly localTag: string;
-  app: AppLink;
-  dialog: Dialog | undefined;
+  readonly app: AppLink;
   /** The peer's (re-)INVITE that the application has not answered. */
   serverInvite: ServerRequest | undefined;
   /** Our (re-)INVITE without a final answer. */
   clientInvite: ClientRequest | undefined;
-  accepted: Accepted | undefined;
+  accepted: Repeated | undefined;
+  reliable: Repeated | undefined;
+  lastRSeq: number;
   answered: Answered | undefined;
-  /** The latest reliable provisional answer of each fork: what PRACK acknowledges. */
-  lastReliable: { readonly dialog: Dialog; readonly rseq: number; readonly cseq: number } | undefined;
-  /** The way to the next hop, as long as the next hop is the same. */
-  hop: { readonly uri: string; readonly flow: Flow } | undefined;
-  /** The last SDP we sent, for the refreshes of the session timer. */
-  localSdp: Uint8Array | undefined;
   /** The application cancelled and a 200 crossed the CANCEL: BYE follows the ACK. */
   cancelled: boolean;
-  byeSent: boolean;
-  session: { readonly seconds: number; readonly refresher: 'us' | 'them'; timer: Timer | undefined } | undefined;
-  /** Set when the owner is gone. */
-  orphanTimer: Timer | undefined;
-  ended: boolean;
 }

@@ -1,5 +1,5 @@
 import type { Flow } from '../io/mod.ts';
-import type { Message } from '../message/mod.ts';
+import { Message, parseCSeq } from '../message/mod.ts';
 import { responseKey, clientKey, serverKey } from './keys.ts';
 import type { Input } from './machines.ts';
 import { TimerQueue } from './timer-queue.ts';
@@ -20,6 +20,8 @@ export interface TransactionUser {
   failed(transaction: Transaction, why: 'timeout' | 'transport', now: number): void;
   /** The table is full: the request is answered statelessly. */
   overloaded(message: Message, flow: Flow): void;
+  /** The peer of a server transaction cannot be answered any more. */
+  orphaned(transaction: Transaction): void;
   ended(transaction: Transaction): void;
 }
 
@@ -86,6 +88,14 @@ export class TransactionLayer implements TransactionHost {
     this.#user.ended(transaction);
   }
 
+  /** The flow is gone: what waited for an answer on it fails now; what is to be answered on it is forgotten. */
+  flowClosed(flow: Flow, now: number): void {
+    for (const transaction of this.#clients.values()) {
+      if (transaction.flow === flow) transaction.step('transport-error', now);
+    }
+    for (const transaction of this.#servers.values()) if (transaction.flow === flow) this.#user.orphaned(transaction);
+  }
+
   close(): void {
     for (const transaction of [...this.#clients.values(), ...this.#servers.values()]) transaction.abandon();
   }
@@ -123,9 +133,26 @@ export class TransactionLayer implements TransactionHost {
   #receiveResponse(message: Message, flow: Flow, now: number): void {
     const key = responseKey(message);
     const transaction = key === undefined ? undefined : this.#clients.get(key);
-    if (transaction) transaction.step(statusClass(message.status), now, message);
-    else this.#user.strayResponse(message, flow, now);
+    if (!transaction) {
+      this.#user.strayResponse(message, flow, now);
+      return;
+    }
+    if (transaction.invite && message.status >= 300) transaction.ackBytes = ackFor(transaction.request, message);
+    transaction.step(statusClass(message.status), now, message);
   }
+}
+
+/** The ACK to a non-2xx final response (§17.1.1.3): same R-URI, top Via and route as the INVITE, To of the response. */
+function ackFor(invite: Message, response: Message): Uint8Array {
+  const ack = Message.request('ACK', invite.uri);
+  ack.append('Via', invite.get('via') ?? '');
+  for (const route of invite.getAll('route')) ack.append('Route', route);
+  ack.append('Max-Forwards', '70');
+  ack.append('From', invite.get('from') ?? '');
+  ack.append('To', response.get('to') ?? '');
+  ack.append('Call-ID', invite.get('call-id') ?? '');
+  ack.append('CSeq', `${parseCSeq(invite.get('cseq') ?? '')?.number ?? 1} ACK`);
+  return ack.toBytes();
 }
 
 export function statusClass(status: number): Input & ('1xx' | '2xx' | '3xx-6xx') {

@@ -12,6 +12,8 @@ export interface Timer {
 export class TimerQueue {
   #heap: Timer[] = [];
   #cancelled = 0;
+  /** Called when a new timer is the first to come: whoever advances the queue sets its alarm anew. */
+  onEarlier: (() => void) | undefined;
 
   /** Living timers. */
   get size(): number {
@@ -30,6 +32,7 @@ export class TimerQueue {
     const timer: Timer = { at, fire, cancelled: false };
     this.#heap.push(timer);
     this.#up(this.#heap.length - 1);
+    if (this.#heap[0] === timer) this.onEarlier?.();
     return timer;
   }
 

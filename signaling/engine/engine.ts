@@ -1,0 +1,202 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type Srf from 'drachtio-srf';
+import type { Private } from '../../vocabulary/mod.ts';
+import { attachInProcess, ControlServer, type AppLink } from './control/mod.ts';
+import { appGone, createCore, randomIds, receive, receiveCommand, receiveMalformed, type Core } from './core/mod.ts';
+import type { CorePolicy } from './core/mod.ts';
+import { createTransports, Resolver, type Flow, type TransportSet } from './io/mod.ts';
+import type { Message } from './message/mod.ts';
+
+/** What version drachtio-srf is told; it reads the numbers to see what the server can do. */
+const SPOKEN_VERSION = 'v0.9.10';
+
+export interface EngineOptions {
+  /** `udp:127.0.0.1:5060`, and tcp, tls, ws, wss. */
+  readonly listen: readonly string[];
+  readonly publicAddress?: string | undefined;
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** PEM of CAs that are trusted beside the system's when the engine connects by TLS. */
+  readonly ca?: string | undefined;
+  /** The control port for applications that connect from outside; it always wants the secret. */
+  readonly control?: { readonly listen: string; readonly secret: Private<string> } | undefined;
+  readonly challenge?: CorePolicy['challenge'];
+  readonly orphanRequests?: CorePolicy['orphanRequests'];
+  readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
+  /** A connection is gone; what was registered over it cannot be reached any more. */
+  readonly onFlowClosed?: ((flow: { protocol: string; address: string; port: number }) => void) | undefined;
+  readonly limits?: {
+    readonly transactions?: number;
+    readonly connections?: number;
+    readonly registeredFlows?: number;
+  };
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+export interface EngineStats {
+  readonly transactions: number;
+  readonly dialogs: number;
+  readonly timers: number;
+  readonly apps: number;
+  readonly registeredFlows: number;
+  readonly challenged: number;
+  readonly refused: number;
+  readonly transport: ReturnType<TransportSet['stats']>;
+}
+
+/** The SIP engine of one node. It owns its sockets, timers and the links of its applications until `close`. */
+export class Engine {
+  readonly #core: Core;
+  readonly #transports: TransportSet;
+  #control: ControlServer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt = Infinity;
+  #closed = false;
+
+  private constructor(core: Core, transports: TransportSet) {
+    this.#core = core;
+    this.#transports = transports;
+    core.layer.timers.onEarlier = () => this.#arm();
+  }
+
+  /** @throws TransportError when a listener cannot be opened; nothing stays open then. */
+  static async open(options: EngineOptions): Promise<Engine> {
+    const held: { transports?: TransportSet } = {};
+    const now = () => performance.now();
+    const core = createCore({
+      policy: { challenge: options.challenge, orphanRequests: options.orphanRequests ?? 'reject' },
+      transports: () => held.transports as TransportSet,
+      resolver: new Resolver(now),
+      ids: randomIds,
+      limits: {
+        transactions: options.limits?.transactions ?? 100_000,
+        registeredFlows: options.limits?.registeredFlows ?? 100_000,
+      },
+      now,
+      wall: () => Date.now(),
+    });
+    const guard = (work: () => void) => {
+      // Nothing that the network says may end the process: a fault of ours costs one message.
+      try {
+        work();
+      } catch (error) {
+        options.onError?.(error);
+      }
+    };
+    held.transports = await createTransports({
+      listen: options.listen,
+      publicAddress: options.publicAddress,
+      tls: options.tls,
+      ca: options.ca,
+      limits: options.limits?.connections === undefined ? {} : { connections: options.limits.connections },
+      onHttpRequest: options.onHttpRequest,
+      now,
+      events: {
+        message: (message, flow, at) => guard(() => receive(core, message as Message, flow, at)),
+        malformed: (failure, flow) => guard(() => receiveMalformed(core, failure, flow)),
+        closed: (flow: Flow) =>
+          guard(() => {
+            core.registeredFlows.closed(flow);
+            core.layer.flowClosed(flow, now());
+            options.onFlowClosed?.({ protocol: flow.protocol, ...flow.remote });
+          }),
+      },
+    });
+    const engine = new Engine(core, held.transports);
+    if (options.control) {
+      try {
+        const { listen, secret } = options.control;
+        engine.#control = await ControlServer.open(
+          listen,
+          secret,
+          (link) => engine.#accept(link),
+          (link) => engine.#gone(link),
+          () => engine.#identity(),
+        );
+      } catch (error) {
+        await engine.close();
+        throw error;
+      }
+    }
+    return engine;
+  }
+
+  /** Joins a drachtio-srf application in this process, without a socket. Resolves when it is connected. */
+  async attach(srf: Srf): Promise<void> {
+    await attachInProcess(srf, (link) => this.#accept(link)).ready;
+  }
+
+  /** Every listening address by protocol: `udp:127.0.0.1:5060`. */
+  get listening(): readonly string[] {
+    return this.#transports.listeners.map(({ protocol, external }) => {
+      const host = external.address.includes(':') ? `[${external.address}]` : external.address;
+      return `${protocol}:${host}:${external.port}`;
+    });
+  }
+
+  stats(): EngineStats {
+    const { layer, dialogs, apps, registeredFlows, counters } = this.#core;
+    return {
+      transactions: layer.size,
+      dialogs: dialogs.size,
+      timers: layer.timers.size,
+      apps: apps.size,
+      registeredFlows: registeredFlows.size,
+      ...counters,
+      transport: this.#transports.stats(),
+    };
+  }
+
+  /** New calls are refused with 503 from now on; resolves when the last dialog has ended or after `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    this.#core.draining = true;
+    const until = performance.now() + graceMs;
+    while (this.#core.dialogs.size > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(50, graceMs)));
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#core.apps.closeAll();
+    await this.#control?.close();
+    this.#core.layer.close();
+    await this.#transports.close();
+  }
+
+  #accept(link: AppLink): (payload: string) => void {
+    this.#core.apps.add(link);
+    return (payload) => receiveCommand(this.#core, link, payload, () => this.#identity());
+  }
+
+  #gone(link: AppLink): void {
+    this.#core.apps.remove(link);
+    appGone(this.#core, link, performance.now());
+  }
+
+  #identity(): string {
+    const list = (which: 'external' | 'bound') =>
+      this.#transports.listeners
+        .map((listener) => `${listener.protocol}/${listener[which].address}:${listener[which].port}`)
+        .join(',');
+    return `${list('external')}|${SPOKEN_VERSION}|${list('bound')}`;
+  }
+
+  /** One timer of the event loop stands for all of the engine's; it is set anew when an earlier one comes up. */
+  #arm(): void {
+    if (this.#closed) return;
+    const at = this.#core.layer.timers.nextAt;
+    if (at === undefined || at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(
+      () => {
+        this.#timerAt = Infinity;
+        this.#core.layer.timers.advance(performance.now());
+        this.#arm();
+      },
+      Math.max(1, at - performance.now()),
+    );
+  }
+}

@@ -1,0 +1,3 @@
+export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
+export type { Challenge } from './core/mod.ts';
+export { TransportError } from './io/mod.ts';
