@@ -1,3 +1,15 @@
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
 export type { Challenge } from './core/mod.ts';
 export { TransportError } from './io/mod.ts';
+export {
+  bareHost,
+  parseAuth,
+  parseContacts,
+  parseCSeq,
+  parseNameAddr,
+  parseUri,
+  quote,
+  tagOf,
+  type NameAddr,
+  type SipMessage,
+} from './message/mod.ts';

@@ -1,0 +1,2 @@
+export { Accounts, type Account } from './accounts.ts';
+export { Tenants } from './tenants.ts';

@@ -1,0 +1,67 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Private } from '../../vocabulary/mod.ts';
+
+export type DigestAlgorithm = 'MD5' | 'SHA-256';
+
+/** The parameters of a Digest Authorization header, as they stood in it (RFC 7616 §3.4). */
+export interface DigestCredentials {
+  readonly username: string;
+  readonly realm: string;
+  readonly nonce: string;
+  readonly uri: string;
+  /** Lower-case hex. */
+  readonly response: string;
+  readonly algorithm: DigestAlgorithm;
+  readonly qop: string | undefined;
+  readonly cnonce: string;
+  readonly nc: string;
+}
+
+/** `undefined` when something required is missing, or the algorithm is one that we never offer. */
+export function readCredentials(params: ReadonlyMap<string, string>): DigestCredentials | undefined {
+  const [username, realm, nonce, uri, response] = ['username', 'realm', 'nonce', 'uri', 'response'].map((name) =>
+    params.get(name),
+  );
+  if (username === undefined || realm === undefined || nonce === undefined || uri === undefined) return undefined;
+  if (response === undefined) return undefined;
+  const named = (params.get('algorithm') ?? 'MD5').toUpperCase();
+  if (named !== 'MD5' && named !== 'SHA-256') return undefined;
+  const qop = params.get('qop')?.toLowerCase();
+  if (qop !== undefined && qop !== 'auth') return undefined;
+  return {
+    username,
+    realm,
+    nonce,
+    uri,
+    response: response.toLowerCase(),
+    algorithm: named,
+    qop,
+    cnonce: params.get('cnonce') ?? '',
+    nc: params.get('nc') ?? '',
+  };
+}
+
+/**
+ * Whether the response proves the password (RFC 7616 §3.4.1). Without qop the older form of RFC 2069 is meant:
+ * some softphones send it though qop was offered. The uri need not be the R-URI: the same clients differ there too.
+ */
+export function proves(credentials: DigestCredentials, method: string, password: Private<string>): boolean {
+  const { algorithm, username, realm, nonce, uri, qop, nc, cnonce } = credentials;
+  const hash = (text: string) =>
+    createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
+      .update(text, 'utf8')
+      .digest('hex');
+  const a1 = hash(`${username}:${realm}:${password.reveal()}`);
+  const a2 = hash(`${method}:${uri}`);
+  const expected =
+    qop === undefined ? hash(`${a1}:${nonce}:${a2}`) : hash(`${a1}:${nonce}:${nc}:${cnonce}:${qop}:${a2}`);
+  const given = Buffer.from(credentials.response, 'latin1');
+  const wanted = Buffer.from(expected, 'latin1');
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}
+
+/** The value of WWW-Authenticate or Proxy-Authenticate. The realm comes first: one client looks for `, nonce=`. */
+export function challengeValue(realm: string, nonce: string, algorithm: DigestAlgorithm, stale: boolean): string {
+  const tail = stale ? ', stale=true' : '';
+  return `Digest realm="${realm}", nonce="${nonce}", algorithm=${algorithm}, qop="auth"${tail}`;
+}

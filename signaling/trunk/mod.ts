@@ -1,0 +1,1 @@
+export { Trunks, type Trunk } from './trunks.ts';
