@@ -60,10 +60,16 @@ export function sendResponse(
 /** INVITE and SUBSCRIBE: the first answer with a tag makes the leg and its dialog (§12.1.1). */
 function openDialog(core: Core, request: ServerRequest, response: Message): void {
   const { message, transaction } = request;
-  if (request.inDialog || request.leg || response.status <= 100 || response.status >= 300) return;
+  // A request of a dialog that only the application knows is adopted by its 2xx.
+  if (request.leg || response.status <= 100 || response.status >= 300) return;
   if (message.method !== 'INVITE' && message.method !== 'SUBSCRIBE') return;
   const contact = parseNameAddr(response.get('contact') ?? '')?.uri ?? contactUri(transaction.flow);
-  const dialog = uasDialog(message, request.localTag ?? '', `<${contact}>`, transaction.flow);
+  const dialog = uasDialog(
+    message,
+    request.localTag ?? tagOf(message.get('to')) ?? '',
+    `<${contact}>`,
+    transaction.flow,
+  );
   if (!dialog) return;
   request.leg = openLeg(core, dialog.id, 'uas', message.method, request.app);
   if (message.method === 'INVITE') request.leg.serverInvite = request;

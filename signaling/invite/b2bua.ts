@@ -1,0 +1,241 @@
+import { bareHost, parseNameAddr, parseUri, quote } from '../engine/mod.ts';
+import { MediaError } from '../media-port.ts';
+import type { Req, Res } from '../srf.ts';
+import { Attempt } from './attempt.ts';
+import { endCall } from './end.ts';
+import { join, LiveCalls } from './established.ts';
+import { hangUpFromRecord, serveFromRecord } from './from-record.ts';
+import { callerLeg } from './legs.ts';
+import { kindOfSdp } from './media-kind.ts';
+import type { B2buaParts } from './parts.ts';
+import type { CallDetail, CallRecord } from './record.ts';
+import { route, type Caller, type Destination } from './route.ts';
+
+/** Every call of this node: set-up, what happens within it, and its end. */
+export class B2bua {
+  readonly #parts: B2buaParts;
+  readonly #live = new LiveCalls();
+  readonly #attempts = new Map<string, Attempt>();
+
+  constructor(parts: B2buaParts) {
+    this.#parts = parts;
+    parts.app.invite((req, res) => void this.#invite(req, res).catch((error: unknown) => this.#fault(error, res)));
+    for (const method of ['bye', 'info', 'update', 'message', 'notify', 'refer']) {
+      parts.app.use(method, (req, res) => {
+        if (serveFromRecord(parts, req, res)) return;
+        res.send(hasToTag(req) ? 481 : 405);
+      });
+    }
+    parts.media.onNode(({ type, node }) => {
+      if (type === 'lost') this.#mediaLost(node);
+    });
+  }
+
+  /** Ends every call: the node is about to stop. */
+  endAll(reason: string): void {
+    for (const call of this.#parts.calls.all()) this.#end(call, reason, 'node stopping');
+  }
+
+  async #invite(req: Req, res: Res): Promise<void> {
+    const parts = this.#parts;
+    if (hasToTag(req)) {
+      if (!serveFromRecord(parts, req, res)) res.send(481);
+      return;
+    }
+    const now = parts.now();
+    const who = this.#caller(req, now);
+    if ('status' in who) {
+      res.send(who.status, { headers: who.headers });
+      return;
+    }
+    const dialled = parseUri(req.uri)?.user;
+    if (dialled === undefined) {
+      res.send(484);
+      return;
+    }
+    if (parts.tenants.ofUri(req.uri) === undefined && who.from === 'agent') {
+      res.send(404, 'Domain Not Served Here');
+      return;
+    }
+    const hops = Number(req.get('max-forwards') ?? 70);
+    if (hops <= 0) {
+      res.send(483);
+      return;
+    }
+    const kind = req.body ? kindOfSdp(req.body) : undefined;
+    if (kind === undefined) {
+      res.send(488, 'Offer Needed', { headers: { Warning: '399 causeway "an INVITE must carry an SDP offer"' } });
+      return;
+    }
+    if (!req.has('contact')) {
+      res.send(400, 'Missing Contact');
+      return;
+    }
+    if (parts.calls.size >= parts.maxCalls) {
+      res.send(503, 'Too Many Calls', { headers: { 'Retry-After': '10' } });
+      return;
+    }
+    const call: CallRecord = {
+      id: parts.uuid(),
+      tenant: who.tenant,
+      state: 'setup',
+      media: undefined,
+      a: callerLeg(req, kind),
+      b: undefined,
+      cdr: { direction: 'forwarded', from: who.name, to: dialled, startedAt: now },
+    };
+    parts.calls.add(call);
+    let cancelled = false;
+    req.on('cancel', () => (cancelled = true));
+    try {
+      const where = await route(parts, who, dialled);
+      if (where.type === 'refuse') {
+        this.#refuse(call, res, {
+          status: where.status,
+          ...(where.reason === undefined ? {} : { reason: where.reason }),
+        });
+        return;
+      }
+      const [first] = where.groups[0] ?? [];
+      call.cdr.direction = directionOf(who, first);
+      call.media = await this.#place(call, req);
+      if (cancelled) {
+        endCall(parts, call, 'caller', 'cancelled');
+        return;
+      }
+      const attempt = new Attempt(parts, { record: call, req, res, media: call.media, kind }, (destination) =>
+        this.#headers(call, who, dialled, destination, hops),
+      );
+      this.#attempts.set(call.id, attempt);
+      const outcome = await attempt.run(where.groups);
+      this.#attempts.delete(call.id);
+      if (outcome === 'cancelled') {
+        call.cdr.status = 487;
+        endCall(parts, call, 'caller', 'cancelled');
+        return;
+      }
+      if (!('a' in outcome)) {
+        this.#refuse(call, res, outcome);
+        return;
+      }
+      call.state = 'up';
+      call.cdr.status = 200;
+      call.cdr.answeredAt = parts.now();
+      parts.onSetup?.(call.cdr.answeredAt - call.cdr.startedAt);
+      parts.calls.index(call);
+      join(parts, this.#live, call, outcome);
+      parts.log.info({ call: call.id, media: call.media.node, from: who.name, to: dialled }, 'call answered');
+    } catch (error) {
+      this.#attempts.delete(call.id);
+      const media = error instanceof MediaError;
+      parts.log.warn({ call: call.id, err: error }, 'call could not be set up');
+      this.#refuse(call, res, { status: media ? 503 : 500, reason: media ? 'Media Unavailable' : undefined });
+    }
+  }
+
+  async #place(call: CallRecord, req: Req) {
+    const request = { callId: call.id, tenant: call.tenant, clients: [req.source_address] };
+    return this.#parts.media.place(request);
+  }
+
+  #refuse(
+    call: CallRecord,
+    res: Res,
+    failure: { status: number; reason?: string | undefined; headers?: Record<string, string> },
+  ): void {
+    const { status, reason, headers } = failure;
+    call.cdr.status = status;
+    const options = headers === undefined ? {} : { headers };
+    if (reason === undefined) res.send(status, options);
+    else res.send(status, reason, options);
+    endCall(this.#parts, call, 'system', reason ?? `refused with ${status}`);
+  }
+
+  #caller(
+    req: Req,
+    now: number,
+  ): (Caller & { name: string; display: string | undefined }) | { status: number; headers: Record<string, string> } {
+    const { guard, trunks, tenants } = this.#parts;
+    const from = parseNameAddr(req.get('from') ?? '');
+    const name = (from && parseUri(from.uri)?.user) ?? 'anonymous';
+    const display = from?.displayName;
+    if (guard.fromPeer(req, now)) {
+      return { tenant: tenants.ofUri(from?.uri ?? '') ?? 'default', from: 'node', name, display };
+    }
+    const trunk = trunks.bySource(req.source_address, Number(req.source_port));
+    if (trunk) return { tenant: trunk.tenant, from: 'trunk', name, display };
+    const verdict = guard.authenticate('INVITE', req.uri, req, now);
+    if (verdict.type === 'account') {
+      const { account } = verdict;
+      return { tenant: account.tenant, from: 'agent', name: account.user, display: account.displayName };
+    }
+    const { status, headers } = verdict.challenge;
+    return { status, headers: Object.fromEntries(headers.map(({ name: key, value }) => [key, value])) };
+  }
+
+  /** Who calls, in the form that this destination understands. Names that an agent writes about itself are not passed on. */
+  #headers(
+    call: CallRecord,
+    who: Caller & { name: string; display: string | undefined },
+    dialled: string,
+    destination: Destination,
+    hops: number,
+  ): Record<string, string> {
+    const { accounts, guard, tenants, now } = this.#parts;
+    const domain = tenants.domain(who.tenant);
+    const account = who.from === 'agent' ? accounts.user(who.tenant, who.name) : undefined;
+    const shown = destination.what === 'trunk' ? (account?.number ?? who.name) : who.name;
+    const display = who.display === undefined ? '' : `${quote(who.display)} `;
+    const from = `${display}<sip:${shown}@${destination.what === 'trunk' ? 'localhost' : domain}>`;
+    const host = destination.what === 'trunk' ? bareHost(parseUri(destination.uri)?.host ?? domain) : domain;
+    return {
+      From: from,
+      To: `<sip:${dialled}@${host}>`,
+      'Max-Forwards': String(hops - 1),
+      Allow: 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE',
+      ...(destination.what === 'trunk' && account ? { 'P-Asserted-Identity': from } : {}),
+      ...(destination.what === 'node' ? guard.peerToken(this.#nextCallId(call), now()) : {}),
+      ...(destination.what === 'node' ? { 'Call-ID': this.#nextCallId(call) } : {}),
+    };
+  }
+
+  /** The leg to another node carries a Call-ID of ours: its token is bound to it. */
+  #nextCallId(call: CallRecord): string {
+    return `${call.id}-n`;
+  }
+
+  /** The node cannot report its own end: calls on it are ended here (RFC 3261 §15). */
+  #mediaLost(node: string): void {
+    const calls = this.#parts.calls.all().filter((call) => call.media?.node === node);
+    if (calls.length > 0)
+      this.#parts.log.warn({ media: node, calls: calls.length }, 'media node lost: ending its calls');
+    for (const call of calls) this.#end(call, 'SIP;cause=503;text="media node lost"', 'media node lost');
+  }
+
+  #end(call: CallRecord, reason: string, cause: string): void {
+    this.#attempts.get(call.id)?.stop(reason);
+    const views = this.#live.take(call.id);
+    if (views) {
+      for (const view of [views.a, views.b]) {
+        view.removeAllListeners('destroy');
+        void view.destroy({ headers: { Reason: reason } }).catch(() => undefined);
+      }
+    } else if (call.state === 'up') hangUpFromRecord(this.#parts, call, reason);
+    if (call.state === 'up') endCall(this.#parts, call, 'system', cause);
+  }
+
+  #fault(error: unknown, res: Res): void {
+    this.#parts.log.warn({ err: error }, 'INVITE handler failed');
+    res.send(500);
+  }
+}
+
+function hasToTag(req: Req): boolean {
+  return parseNameAddr(req.get('to') ?? '')?.params.has('tag') ?? false;
+}
+
+function directionOf(who: Caller, first: Destination | undefined): CallDetail['direction'] {
+  if (who.from === 'trunk') return 'pstn-to-agent';
+  if (who.from === 'node') return 'forwarded';
+  return first?.what === 'trunk' ? 'agent-to-pstn' : 'agent-to-agent';
+}

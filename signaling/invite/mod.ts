@@ -1,0 +1,3 @@
+export { B2bua } from './b2bua.ts';
+export type { B2buaParts } from './parts.ts';
+export { CallTable, type CallRecord } from './record.ts';
