@@ -128,6 +128,7 @@ class TranscoderImpl final : public Transcoder {
       mediaStarted_ = true;
       mediaTimestamp_ = header.timestamp;
       mediaUs_ = 0;
+      mediaBase_ = now;
       delay_.reset();
     }
     const auto step = static_cast<int32_t>(header.timestamp - mediaTimestamp_);
@@ -138,19 +139,16 @@ class TranscoderImpl final : public Transcoder {
       mediaUs_ = place;
       mediaTimestamp_ = header.timestamp;
     }
-    if (std::abs(place - (now - firstHeard_)) > 5'000'000 && playing_) resync(now, place);
-    if (firstHeard_ == 0) firstHeard_ = now - place;
+    // The sender's time line has jumped by seconds: the delay histogram would take it for lateness.
+    if (std::abs(place - (now - mediaBase_)) > 5'000'000) {
+      mediaBase_ = now - place;
+      delay_.reset();
+    }
     delay_.arrived(now, place);
     PacketBuffer::Slot* slot = store(header, payload, static_cast<uint8_t>(format), false);
     if (slot == nullptr) return;
     slot->comfortNoise = noise;
     if (nextTick_ == kNever) start(now);
-  }
-
-  // The sender's time line has jumped by seconds: the delay histogram would take it for lateness.
-  void resync(Micros now, Micros place) {
-    firstHeard_ = now - place;
-    delay_.reset();
   }
 
   PacketBuffer::Slot* store(const RtpHeader& header, std::span<const uint8_t> payload, uint8_t format, bool skip) {
@@ -386,10 +384,10 @@ class TranscoderImpl final : public Transcoder {
   uint32_t inSsrc_ = 0;
   size_t inFormat_ = 0;
   Micros lastHeard_ = 0;
-  Micros firstHeard_ = 0;
   bool mediaStarted_ = false;
   uint32_t mediaTimestamp_ = 0;
   Micros mediaUs_ = 0;
+  Micros mediaBase_ = 0;
 
   bool playing_ = false;
   bool highestKnown_ = false;

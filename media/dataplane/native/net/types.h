@@ -1,0 +1,138 @@
+// What the packet path is asked for and what it tells: plain values, without sockets.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "../core/transcoder.h"
+#include "address.h"
+#include "dtls.h"
+#include "srtp.h"
+
+namespace causeway {
+
+struct Interface {
+  std::string name;
+  std::string address;
+  std::string advertised;
+};
+
+struct DataplaneOptions {
+  std::vector<Interface> interfaces;
+  uint16_t portMin = 20000;
+  uint16_t portMax = 23999;
+  uint16_t webrtcPort = 0;
+  unsigned threads = 1;
+};
+
+struct IceCredentials {
+  std::string ufrag;
+  std::string pwd;
+};
+
+enum class SocketKind : uint8_t { kPair, kSingle, kShared };
+
+struct EndpointSpec {
+  SocketKind socket = SocketKind::kPair;
+  std::string interface;
+  std::string affinity;
+  std::optional<IceCredentials> ice;
+};
+
+enum class Learning : uint8_t { kOff, kImmediate, kDelayed, kHeuristic };
+
+struct SdesSpec {
+  SrtpKey receive;
+  SrtpKey send;
+};
+
+struct DtlsSpec {
+  bool client = false;
+  std::vector<Fingerprint> fingerprints;
+};
+
+using CryptoSpec = std::variant<std::monostate, SdesSpec, DtlsSpec>;
+
+struct RemoteSpec {
+  Address rtp;
+  Address rtcp;
+  Learning learning = Learning::kHeuristic;
+  bool strictSource = false;
+  bool rtcpMux = false;
+  CryptoSpec crypto;
+  std::optional<IceCredentials> ice;
+};
+
+// Empty: relay.
+using PathSpec = std::optional<TranscoderConfig>;
+
+enum Drop : uint8_t {
+  kDropMalformed,
+  kDropUnknownSource,
+  kDropAuthentication,
+  kDropReplay,
+  kDropNoKeys,
+  kDropNoPath,
+  kDropNoRemote,
+  kDropSend,
+  kDropIce,
+  kDropCount,
+};
+
+inline constexpr std::array<const char*, kDropCount> kDropNames = {"malformed", "unknown-source", "authentication", "replay",
+                                                                   "no-keys",   "no-path",        "no-remote",      "send",
+                                                                   "ice"};
+using Drops = std::array<uint64_t, kDropCount>;
+
+struct EndpointStats {
+  uint64_t receivedPackets = 0;
+  uint64_t receivedBytes = 0;
+  int64_t lost = 0;
+  double jitterMs = 0;
+  uint64_t sentPackets = 0;
+  uint64_t sentBytes = 0;
+  Drops dropped{};
+  std::optional<uint32_t> ssrc;
+  Address remoteRtp;
+  Address remoteRtcp;
+  std::optional<int64_t> lastPacketMs;
+  const char* dtls = "none";
+  bool iceConnected = false;
+  std::optional<double> roundTripMs;
+  std::optional<TranscoderStats> playout;
+};
+
+struct Totals {
+  uint64_t endpoints = 0;
+  uint64_t paths = 0;
+  uint64_t transcoders = 0;
+  uint64_t portsInUse = 0;
+  uint64_t portsTotal = 0;
+  int64_t nativeBytes = 0;
+  unsigned threads = 0;
+  uint64_t packetsReceived = 0;
+  uint64_t packetsSent = 0;
+  uint64_t bytesReceived = 0;
+  uint64_t bytesSent = 0;
+  Drops dropped{};
+  double cpuMs = 0;
+  uint64_t dtlsConnected = 0;
+  uint64_t dtlsFailed = 0;
+};
+
+struct Event {
+  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket };
+  Type type = Type::kLearned;
+  uint64_t endpoint = 0;
+  bool rtcp = false;
+  bool connected = false;
+  std::string reason;
+  Address remote;
+};
+
+}  // namespace causeway
