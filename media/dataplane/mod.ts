@@ -1,0 +1,2 @@
+export { createDataplane } from './native.ts';
+export * from './port.ts';

@@ -1,0 +1,25 @@
+{
+  'target_defaults': {
+    'cflags_cc!': ['-fno-rtti', '-fno-exceptions', '-std=gnu++17', '-std=gnu++20'],
+    'cflags_cc': ['-std=c++20', '-O2', '-g', '-Wall', '-Wextra', '-fexceptions', '-fvisibility=hidden'],
+  },
+  'targets': [
+    {
+      # Knows nothing of Node; its tests link it without.
+      'target_name': 'mediacore',
+      'type': 'static_library',
+      'sources': [
+        'core/audio_codec.cc', 'core/g711.cc', 'core/rtcp.cc', 'core/transcoder.cc', 'core/waveform.cc',
+        'net/dataplane.cc', 'net/dtls.cc', 'net/ports.cc', 'net/srtp.cc', 'net/stun.cc', 'net/worker.cc',
+      ],
+      'cflags': ['<!@(pkg-config --cflags opus)', '-fPIC'],
+    },
+    {
+      'target_name': 'causeway_media',
+      'dependencies': ['mediacore'],
+      'sources': ['napi/addon.cc'],
+      'defines': ['NAPI_VERSION=9', 'NODE_GYP_MODULE_NAME=causeway_media'],
+      'libraries': ['<!@(pkg-config --libs opus)', '-lpthread'],
+    },
+  ],
+}

@@ -1,0 +1,211 @@
+#include "dataplane.h"
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+
+namespace causeway {
+
+std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, EventSink sink, std::string& error) {
+  std::unique_ptr<Dataplane> plane(new Dataplane());
+  plane->options_ = options;
+  plane->sink_ = std::move(sink);
+  plane->identity_ = DtlsIdentity::create(error);
+  if (!plane->identity_) return nullptr;
+  if (options.interfaces.empty() || options.portMin > options.portMax || options.threads == 0) {
+    error = "at least one interface, one thread, and portMin up to portMax are needed";
+    return nullptr;
+  }
+  plane->ports_ = std::make_unique<PortRange>(options.portMin, options.portMax);
+  for (unsigned i = 0; i < options.threads; i++) {
+    plane->workers_.push_back(std::make_unique<Worker>(plane->counters_, *plane->identity_, plane->sink_));
+    if (!plane->workers_.back()->start(error)) return nullptr;
+  }
+  for (const Interface& interface : options.interfaces) {
+    Address address;
+    if (!Address::parse(interface.address, options.webrtcPort, address)) {
+      error = "interface " + interface.name + ": \"" + interface.address + "\" is no IP address";
+      return nullptr;
+    }
+    const int fd = bindUdp(address);
+    if (fd < 0) {
+      error = "cannot listen on udp " + interface.address + ":" + std::to_string(options.webrtcPort) + ": " + std::strerror(errno);
+      return nullptr;
+    }
+    const int bytes = 4 << 20;
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+    plane->shared_.push_back(std::make_unique<SharedPort>(fd, interface.name));
+    const size_t index = plane->shared_.size() - 1;
+    if (!plane->workers_[index % plane->workers_.size()]->serve(plane->shared_.back().get(), index, error)) return nullptr;
+  }
+  return plane;
+}
+
+Dataplane::~Dataplane() { close(); }
+
+void Dataplane::close() {
+  std::vector<uint64_t> ids;
+  ids.reserve(endpoints_.size());
+  for (const auto& entry : endpoints_) ids.push_back(entry.first);
+  for (const uint64_t id : ids) closeEndpoint(id);
+  for (const auto& worker : workers_) {
+    cpuBefore_ += worker->cpuMs();
+    worker->stop();
+  }
+  workers_.clear();
+  shared_.clear();
+}
+
+Endpoint* Dataplane::find(uint64_t id) {
+  const auto found = endpoints_.find(id);
+  return found == endpoints_.end() ? nullptr : found->second.get();
+}
+
+bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure) {
+  if (workers_.empty()) {
+    failure = {"closed", "the packet path is closed"};
+    return false;
+  }
+  size_t index = 0;
+  while (index < options_.interfaces.size() && options_.interfaces[index].name != spec.interface) index++;
+  if (index == options_.interfaces.size()) {
+    failure = {"no-interface", "there is no interface \"" + spec.interface + "\""};
+    return false;
+  }
+  const Interface& interface = options_.interfaces[index];
+  auto endpoint = std::make_unique<Endpoint>();
+  endpoint->id = nextId_++;
+  endpoint->spec = spec;
+  endpoint->worker = workers_[std::hash<std::string>{}(spec.affinity) % workers_.size()].get();
+  if (spec.socket == SocketKind::kShared) {
+    if (!spec.ice || spec.ice->ufrag.size() < 4 || spec.ice->pwd.size() < 22) {
+      failure = {"bad-argument", "the shared port needs ICE credentials of at least 4 and 22 characters"};
+      return false;
+    }
+    endpoint->shared = shared_[index].get();
+    endpoint->rtpFd = endpoint->shared->fd();
+    endpoint->port = options_.webrtcPort;
+  } else {
+    PortRange::Bound bound;
+    if (!ports_->bind(interface.address, spec.socket == SocketKind::kPair, bound)) {
+      failure = {"no-ports", "no free port from " + std::to_string(options_.portMin) + " to " + std::to_string(options_.portMax)};
+      return false;
+    }
+    endpoint->rtpFd = bound.rtp;
+    endpoint->rtcpFd = bound.rtcp;
+    endpoint->port = bound.port;
+  }
+  {
+    const std::lock_guard lock(endpoint->worker->mutex());
+    if (!endpoint->worker->add(*endpoint)) {
+      endpoint->worker->remove(*endpoint);
+      if (endpoint->shared == nullptr) ports_->release(endpoint->port, endpoint->rtcpFd >= 0);
+      failure = {"no-ports", "the socket cannot be watched"};
+      return false;
+    }
+  }
+  // Last: from here on the shared port's thread may find it.
+  if (endpoint->shared != nullptr && !endpoint->shared->add(spec.ice->ufrag, endpoint.get())) {
+    const std::lock_guard lock(endpoint->worker->mutex());
+    endpoint->worker->remove(*endpoint);
+    failure = {"bad-argument", "the ICE ufrag is in use"};
+    return false;
+  }
+  opened = {endpoint->id, interface.advertised, endpoint->port,
+            endpoint->rtcpFd >= 0 ? static_cast<uint16_t>(endpoint->port + 1) : uint16_t{0}};
+  endpoints_.emplace(endpoint->id, std::move(endpoint));
+  return true;
+}
+
+bool Dataplane::configure(uint64_t id, const RemoteSpec& remote, Failure& failure) {
+  Endpoint* endpoint = find(id);
+  if (endpoint == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  const std::lock_guard lock(endpoint->worker->mutex());
+  endpoint->worker->configure(*endpoint, remote);
+  return true;
+}
+
+bool Dataplane::setPath(uint64_t fromId, uint64_t toId, const PathSpec& spec, Failure& failure) {
+  Endpoint* from = find(fromId);
+  Endpoint* to = find(toId);
+  if (from == nullptr || to == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  if (from->worker != to->worker) {
+    failure = {"bad-argument", "both ends of a path need the same affinity"};
+    return false;
+  }
+  const std::lock_guard lock(from->worker->mutex());
+  std::string error;
+  if (from->worker->setPath(*from, *to, spec, error)) return true;
+  failure = {"bad-argument", error};
+  return false;
+}
+
+bool Dataplane::clearPath(uint64_t fromId, uint64_t toId, Failure&) {
+  Endpoint* from = find(fromId);
+  if (from == nullptr) return true;
+  const std::lock_guard lock(from->worker->mutex());
+  if (from->out && from->out->to->id == toId) from->worker->clearPath(*from);
+  return true;
+}
+
+bool Dataplane::stats(uint64_t id, EndpointStats& out) {
+  Endpoint* endpoint = find(id);
+  if (endpoint == nullptr) return false;
+  const std::lock_guard lock(endpoint->worker->mutex());
+  endpoint->worker->stats(*endpoint, out);
+  return true;
+}
+
+void Dataplane::closeEndpoint(uint64_t id) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  Endpoint& endpoint = *found->second;
+  if (endpoint.shared != nullptr) endpoint.shared->remove(&endpoint);
+  {
+    const std::lock_guard lock(endpoint.worker->mutex());
+    endpoint.worker->remove(endpoint);
+  }
+  if (endpoint.shared == nullptr) ports_->release(endpoint.port, endpoint.rtcpFd >= 0);
+  endpoints_.erase(found);
+}
+
+std::vector<uint64_t> Dataplane::idle(int64_t olderThanMs) {
+  std::vector<uint64_t> ids;
+  const Micros now = monotonicNow();
+  for (const auto& [id, endpoint] : endpoints_) {
+    const std::lock_guard lock(endpoint->worker->mutex());
+    const Micros since = endpoint->lastRtpAt < 0 ? endpoint->openedAt : endpoint->lastRtpAt;
+    if (now - since > olderThanMs * 1000) ids.push_back(id);
+  }
+  return ids;
+}
+
+Totals Dataplane::totals() {
+  Totals totals;
+  totals.endpoints = counters_.endpoints;
+  totals.paths = counters_.paths;
+  totals.transcoders = counters_.transcoders;
+  totals.portsInUse = ports_->inUse();
+  totals.portsTotal = ports_->total();
+  totals.nativeBytes = counters_.nativeBytes;
+  totals.threads = static_cast<unsigned>(workers_.size());
+  totals.packetsReceived = counters_.packetsReceived;
+  totals.packetsSent = counters_.packetsSent;
+  totals.bytesReceived = counters_.bytesReceived;
+  totals.bytesSent = counters_.bytesSent;
+  for (size_t i = 0; i < kDropCount; i++) totals.dropped[i] = counters_.dropped[i];
+  totals.cpuMs = cpuBefore_;
+  for (const auto& worker : workers_) totals.cpuMs += worker->cpuMs();
+  totals.dtlsConnected = counters_.dtlsConnected;
+  totals.dtlsFailed = counters_.dtlsFailed;
+  return totals;
+}
+
+}  // namespace causeway

@@ -1,0 +1,58 @@
+// The packet path as a whole: what the Node-API skin calls. Safe from one control thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ports.h"
+#include "worker.h"
+
+namespace causeway {
+
+class Dataplane {
+ public:
+  struct Failure {
+    std::string code;  // no-ports, no-interface, bad-argument, closed
+    std::string message;
+  };
+  struct Opened {
+    uint64_t id = 0;
+    std::string advertised;
+    uint16_t rtp = 0;
+    uint16_t rtcp = 0;  // 0: one port for both
+  };
+
+  static std::unique_ptr<Dataplane> create(const DataplaneOptions& options, EventSink sink, std::string& error);
+  ~Dataplane();
+
+  const std::string& fingerprint() const { return identity_->fingerprint(); }
+  bool open(const EndpointSpec& spec, Opened& opened, Failure& failure);
+  bool configure(uint64_t id, const RemoteSpec& remote, Failure& failure);
+  bool setPath(uint64_t from, uint64_t to, const PathSpec& spec, Failure& failure);
+  bool clearPath(uint64_t from, uint64_t to, Failure& failure);
+  bool stats(uint64_t id, EndpointStats& out);
+  void closeEndpoint(uint64_t id);
+  std::vector<uint64_t> idle(int64_t olderThanMs);
+  Totals totals();
+  // Joins the threads and frees everything.
+  void close();
+
+ private:
+  Dataplane() = default;
+  Endpoint* find(uint64_t id);
+
+  DataplaneOptions options_;
+  EventSink sink_;
+  Counters counters_;
+  std::unique_ptr<DtlsIdentity> identity_;
+  std::unique_ptr<PortRange> ports_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<SharedPort>> shared_;
+  std::unordered_map<uint64_t, std::unique_ptr<Endpoint>> endpoints_;
+  uint64_t nextId_ = 1;
+  double cpuBefore_ = 0;
+};
+
+}  // namespace causeway

@@ -1,0 +1,98 @@
+// One party's end of one media line. Guarded by its worker's mutex, but for what is constant after opening.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "../core/rtcp.h"
+#include "types.h"
+
+namespace causeway {
+
+class Worker;
+class SharedPort;
+struct Endpoint;
+
+// What arrives at its owner leaves by `to`.
+struct Path {
+  Endpoint* to = nullptr;
+  std::unique_ptr<Transcoder> transcoder;  // null: relay
+  TranscoderConfig config;
+  int64_t countedBytes = 0;
+};
+
+// How a source proves itself where there is no ICE.
+struct SourceLearner {
+  Address current;
+  bool locked = false;
+  Micros since = 0;
+  int rank = -1;
+
+  void expect(const Address& address) {
+    current = address;
+    locked = false;
+    since = 0;
+    rank = -1;
+  }
+};
+
+struct Endpoint {
+  uint64_t id = 0;
+  EndpointSpec spec;
+  Worker* worker = nullptr;
+  SharedPort* shared = nullptr;
+  int rtpFd = -1;
+  int rtcpFd = -1;
+  uint16_t port = 0;
+
+  bool configured = false;
+  RemoteSpec remote;
+  SourceLearner rtp;
+  SourceLearner rtcp;
+
+  // ICE: sources whose checks held, and the one that the peer nominated.
+  struct Checked {
+    Address address;
+    Micros at = 0;
+  };
+  std::vector<Checked> checked;
+  Address selected;
+  bool nominated = false;
+
+  std::unique_ptr<DtlsSession> dtls;
+  bool dtlsReported = false;
+  std::unique_ptr<SrtpContext> receiveSrtp;
+  std::unique_ptr<SrtpContext> sendSrtp;
+
+  std::optional<Path> out;
+  std::vector<Endpoint*> feeders;  // whose paths end here
+
+  Micros openedAt = 0;
+  Micros lastRtpAt = -1;
+  Micros scheduledAt = kNever;
+  Micros reportAt = kNever;
+
+  uint64_t receivedPackets = 0;
+  uint64_t receivedBytes = 0;
+  uint64_t sentPackets = 0;
+  uint64_t sentBytes = 0;
+  Drops dropped{};
+  ReceiverStats receiver;
+  // Of the stream that we originate towards this endpoint.
+  SenderState sender;
+  uint16_t lastSequence = 0;
+  double roundTripMs = -1;
+
+  bool ice() const { return spec.ice.has_value(); }
+  bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }
+  bool originates() const {
+    if (out && out->transcoder) return true;
+    for (const Endpoint* feeder : feeders) {
+      if (feeder->out && feeder->out->to == this && feeder->out->transcoder) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace causeway

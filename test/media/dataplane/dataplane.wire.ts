@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { after, before, describe, it } from 'mocha';
+import { createDataplane, type Dataplane, type Endpoint, type RemoteSpec } from '../../../media/dataplane/mod.ts';
+import { fromMuLaw, muLaw, sine, toneOverRest } from '../../support/tone.ts';
+import { until } from '../../support/until.ts';
+
+const PLAIN: Omit<RemoteSpec, 'rtp'> = {
+  learning: 'heuristic',
+  strictSource: false,
+  rtcpMux: false,
+  crypto: { type: 'none' },
+};
+const PCMU = { pt: 0, codec: 'PCMU', clockRate: 8000, channels: 1, ptimeMs: 20 } as const;
+const OPUS = {
+  pt: 111,
+  codec: 'opus',
+  clockRate: 48_000,
+  channels: 2,
+  ptimeMs: 20,
+  opus: { fec: true, dtx: false },
+} as const;
+
+describe('the packet path', function () {
+  this.timeout(20_000);
+  let plane: Dataplane;
+  const peers: Socket[] = [];
+
+  before(() => {
+    plane = createDataplane({
+      interfaces: [{ name: 'lo', address: '127.0.0.1', advertised: '127.0.0.1' }],
+      portMin: 18_000,
+      portMax: 18_099,
+      webrtcPort: 17_999,
+      threads: 1,
+    });
+  });
+
+  after(async () => {
+    for (const peer of peers) peer.close();
+    const { endpoints, paths, transcoders, portsInUse, nativeBytes } = plane.totals();
+    await plane.close();
+    assert.deepEqual(
+      { endpoints, paths, transcoders, portsInUse, nativeBytes },
+      { endpoints: 0, paths: 0, transcoders: 0, portsInUse: 0, nativeBytes: 0 },
+    );
+  });
+
+  async function peer(): Promise<Socket & { readonly at: number }> {
+    const socket = createSocket('udp4');
+    peers.push(socket);
+    socket.bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    return Object.assign(socket, { at: socket.address().port });
+  }
+
+  function pair(affinity: string): Endpoint {
+    return plane.openEndpoint({ socket: 'pair', interface: 'lo', affinity });
+  }
+
+  it('relays RTP and RTCP untouched between two parties', async () => {
+    const [a, b] = [await peer(), await peer()];
+    const [ea, eb] = [pair('relay'), pair('relay')];
+    ea.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: a.at } });
+    eb.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: b.at } });
+    plane.setPath(ea, eb, { mode: 'relay' });
+    plane.setPath(eb, ea, { mode: 'relay' });
+    const packet = rtp(0, 7, 160, 0x1234, Buffer.from('abc'));
+    a.send(packet, ea.rtp.port, '127.0.0.1');
+    const [got, from] = (await once(b, 'message')) as [Buffer, { port: number }];
+    assert.deepEqual(got, packet);
+    assert.equal(from.port, eb.rtp.port);
+    b.send(packet, eb.rtp.port, '127.0.0.1');
+    const [back] = (await once(a, 'message')) as [Buffer];
+    assert.deepEqual(back, packet);
+    assert.equal(ea.stats().received.packets, 1);
+    assert.equal(ea.stats().sent.packets, 1);
+    ea.close();
+    eb.close();
+  });
+
+  it('does not let a stranger into a stream whose source has proven itself', async () => {
+    const [a, b, stranger] = [await peer(), await peer(), await peer()];
+    const [ea, eb] = [pair('learn'), pair('learn')];
+    ea.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: a.at } });
+    eb.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: b.at } });
+    plane.setPath(ea, eb, { mode: 'relay' });
+    a.send(rtp(0, 1, 0, 1, Buffer.from('ours')), ea.rtp.port, '127.0.0.1');
+    await once(b, 'message');
+    stranger.send(rtp(0, 2, 160, 1, Buffer.from('evil')), ea.rtp.port, '127.0.0.1');
+    a.send(rtp(0, 3, 320, 1, Buffer.from('more')), ea.rtp.port, '127.0.0.1');
+    const [got] = (await once(b, 'message')) as [Buffer];
+    assert.equal(got.subarray(12).toString(), 'more');
+    assert.equal(ea.stats().dropped['unknown-source'], 1);
+    ea.close();
+    eb.close();
+  });
+
+  it('encrypts with SDES on one side and not on the other, and refuses replays', async () => {
+    const [a, b, c] = [await peer(), await peer(), await peer()];
+    const key = (seed: number) => ({ suite: 'AES_CM_128_HMAC_SHA1_80' as const, keySalt: Buffer.alloc(30, seed) });
+    // a (plain) → e1 → e2 (SDES) → e3 (SDES, the mirror) → e4 → b (plain)
+    const [e1, e2, e3, e4] = [pair('srtp'), pair('srtp'), pair('srtp'), pair('srtp')];
+    e1.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: a.at } });
+    e2.configure({ ...PLAIN, rtp: e3.rtp, crypto: { type: 'sdes', send: key(1), receive: key(2) } });
+    e3.configure({ ...PLAIN, rtp: e2.rtp, crypto: { type: 'sdes', send: key(2), receive: key(1) } });
+    e4.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: b.at } });
+    plane.setPath(e1, e2, { mode: 'relay' });
+    plane.setPath(e3, e4, { mode: 'relay' });
+    const packet = rtp(0, 9, 160, 0x77, Buffer.from('secret'));
+    a.send(packet, e1.rtp.port, '127.0.0.1');
+    const [got] = (await once(b, 'message')) as [Buffer];
+    assert.deepEqual(got, packet);
+    // Without the key nothing gets through.
+    c.send(packet, e3.rtp.port, '127.0.0.1');
+    await until('a drop', () => (e3.stats().dropped.replay ?? e3.stats().dropped['unknown-source'] ?? 0) > 0, 2000);
+    assert.equal(e4.stats().sent.packets, 1);
+    for (const endpoint of [e1, e2, e3, e4]) endpoint.close();
+  });
+
+  it('transcodes PCMU to Opus and back with the tone intact', async () => {
+    const [a, b] = [await peer(), await peer()];
+    const [e1, e2, e3, e4] = [pair('opus'), pair('opus'), pair('opus'), pair('opus')];
+    e1.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: a.at } });
+    e2.configure({ ...PLAIN, rtp: e3.rtp });
+    e3.configure({ ...PLAIN, rtp: e2.rtp });
+    e4.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: b.at } });
+    const jitter = { minMs: 40, maxMs: 400 };
+    const dtmf = [{ inPt: 101, inClock: 8000, outPt: 126, outClock: 48_000 }];
+    const back = [{ inPt: 126, inClock: 48_000, outPt: 101, outClock: 8000 }];
+    plane.setPath(e1, e2, { mode: 'transcode', in: [PCMU], out: OPUS, dtmf, jitter });
+    plane.setPath(e3, e4, { mode: 'transcode', in: [OPUS], out: PCMU, dtmf: back, jitter });
+    const heard: Buffer[] = [];
+    b.on('message', (packet: Buffer) => heard.push(packet));
+    const samples = muLaw(sine(440, 8000, 3));
+    for (let i = 0; i < 140; i++) {
+      a.send(rtp(0, i, i * 160, 5, samples.subarray(i * 160, (i + 1) * 160)), e1.rtp.port, '127.0.0.1');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const audio = Buffer.concat(
+      heard.filter((packet) => payloadType(packet) === 0).map((packet) => packet.subarray(12)),
+    );
+    assert.ok(heard.length > 115, `${heard.length} packets`);
+    const decibels = toneOverRest(fromMuLaw(audio.subarray(8000, 16_000)), 440, 8000);
+    assert.ok(decibels > 20, `tone is ${decibels.toFixed(1)} dB over the rest`);
+    const { playout } = e1.stats();
+    assert.ok(playout && playout.concealedMs / playout.playedMs < 0.05, JSON.stringify(playout));
+    // A digit passes with its clock changed.
+    const event = Buffer.from([5, 0x80 | 10, 800 >> 8, 800 & 255]);
+    for (let i = 0; i < 3; i++) a.send(rtp(101, 140 + i, 140 * 160, 5, event), e1.rtp.port, '127.0.0.1');
+    await until('the digit', () => heard.some((packet) => payloadType(packet) === 101), 2000);
+    const digit = heard.find((packet) => payloadType(packet) === 101) as Buffer;
+    assert.deepEqual([...digit.subarray(12)], [5, 0x8a, 800 >> 8, 800 & 255]);
+    for (const endpoint of [e1, e2, e3, e4]) endpoint.close();
+  });
+});
+
+function payloadType(packet: Buffer): number {
+  return (packet[1] ?? 0) & 0x7f;
+}
+
+function rtp(pt: number, sequence: number, timestamp: number, ssrc: number, payload: Buffer | Uint8Array): Buffer {
+  const header = Buffer.alloc(12);
+  header[0] = 0x80;
+  header[1] = pt;
+  header.writeUInt16BE(sequence, 2);
+  header.writeUInt32BE(timestamp, 4);
+  header.writeUInt32BE(ssrc, 8);
+  return Buffer.concat([header, payload]);
+}
