@@ -133,7 +133,7 @@ describe('the packet path', function () {
     plane.setPath(e3, e4, { mode: 'transcode', in: [OPUS], out: PCMU, dtmf: back, jitter });
     const heard: Buffer[] = [];
     b.on('message', (packet: Buffer) => heard.push(packet));
-    const samples = muLaw(sine(440, 8000, 3));
+    const samples = muLaw(sine(440, 3, 8000));
     for (let i = 0; i < 140; i++) {
       a.send(rtp(0, i, i * 160, 5, samples.subarray(i * 160, (i + 1) * 160)), e1.rtp.port, '127.0.0.1');
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,9 +1,8 @@
 #include "g711.h"
 
-#include <cstddef>
-
 #include <array>
 #include <bit>
+#include <cstddef>
 
 namespace causeway {
 namespace {

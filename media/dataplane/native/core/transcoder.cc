@@ -16,6 +16,7 @@ namespace causeway {
 namespace {
 
 constexpr Micros kIdleUs = 1'000'000;      // nothing heard for so long: nothing is sent either
+constexpr Micros kFadedUs = 100'000;        // concealment has come to silence
 constexpr Micros kEventUs = 120'000;       // an event without a packet for so long is over
 constexpr size_t kEventQueue = 16;
 
@@ -267,6 +268,7 @@ class TranscoderImpl final : public Transcoder {
 
   void play(PacketBuffer::Slot& head, uint32_t clock) {
     nextSequence_++;
+    starvedUs_ = 0;
     quiet_ = head.comfortNoise || head.payload.size() <= 2;
     decoded_.clear();
     if (!head.comfortNoise) {
@@ -296,10 +298,12 @@ class TranscoderImpl final : public Transcoder {
 
   // Nothing to play: late or ended. The time line stands still, so that what is late is still played.
   void starve() {
-    if (quiet_) {
+    // What has been missing for long is no loss but an end: it has faded out, and silence is what was sent.
+    if (quiet_ || starvedUs_ >= kFadedUs) {
       pcm_.resize(pcm_.size() + frameSamples_, 0);
       return;
     }
+    starvedUs_ += static_cast<Micros>(lastFrameSamples_) * 1'000'000 / rate_;
     conceal(lastFrameSamples_, {});
     updateLevel();
   }
@@ -397,6 +401,7 @@ class TranscoderImpl final : public Transcoder {
   uint32_t newestTimestamp_ = 0;
   size_t lastFrameSamples_ = 160;
   bool quiet_ = false;
+  Micros starvedUs_ = 0;
   double levelMs_ = 0;
   std::vector<int16_t> pcm_;
   std::vector<int16_t> decoded_;

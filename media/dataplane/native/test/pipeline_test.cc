@@ -1,0 +1,185 @@
+// The pipeline offline: no sockets, no threads, made-up time. Prints one line a check; ends with 1 when one fails.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <random>
+#include <vector>
+
+#include "../core/g711.h"
+#include "../core/rtp.h"
+#include "../core/transcoder.h"
+
+using namespace causeway;
+
+namespace {
+
+int failures = 0;
+
+void check(bool ok, const char* what, double value) {
+  std::printf("%s %s (%.3f)\n", ok ? "ok  " : "FAIL", what, value);
+  if (!ok) failures++;
+}
+
+PayloadFormat pcmu() { return {0, Codec::kPcmu, 8000, 1, 20, 0, true, false, 48000}; }
+PayloadFormat opus() { return {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000}; }
+
+struct Link {
+  // What happens to packet i on the way: extra delay in µs, or negative for lost.
+  std::function<Micros(int)> network = [](int) { return Micros{0}; };
+  int packets = 500;
+  Micros every = 20'000;
+};
+
+struct Result {
+  std::vector<int16_t> audio;
+  TranscoderStats first;
+  TranscoderStats second;
+  int out = 0;
+};
+
+uint8_t encodeMuLaw(int16_t sample) {
+  const int sign = sample < 0 ? 0x80 : 0;
+  const int magnitude = std::min(std::abs(static_cast<int>(sample)), 32635) + 132;
+  const int exponent = static_cast<int>(std::log2(magnitude)) - 7;
+  return static_cast<uint8_t>(~(sign | exponent << 4 | ((magnitude >> (exponent + 3)) & 15)));
+}
+
+int16_t decodeMuLaw(uint8_t byte) {
+  const int value = ~byte & 0xff;
+  const int magnitude = ((((value & 15) << 3) + 132) << ((value >> 4) & 7)) - 132;
+  return static_cast<int16_t>(value & 0x80 ? -magnitude : magnitude);
+}
+
+// PCMU → Opus, a network, Opus → PCMU.
+Result run(const Link& link) {
+  Result result;
+  std::string error;
+  TranscoderConfig up;
+  up.in = {pcmu()};
+  up.out = opus();
+  up.ssrc = 7;
+  TranscoderConfig down;
+  down.in = {opus()};
+  down.out = pcmu();
+  down.ssrc = 8;
+  auto first = Transcoder::create(up, error);
+  auto second = Transcoder::create(down, error);
+  if (!first || !second) {
+    std::printf("FAIL create: %s\n", error.c_str());
+    std::exit(1);
+  }
+  struct InFlight {
+    Micros at;
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<InFlight> flying;
+  int sent = 0;
+  int middle = 0;
+  uint8_t out[1600];
+  for (Micros now = 1'000'000; sent < link.packets || now < 1'000'000 + link.packets * link.every + 500'000; now += 1000) {
+    if (sent < link.packets && now >= 1'000'000 + sent * link.every) {
+      uint8_t packet[172];
+      writeRtp(packet, 0, sent == 0, static_cast<uint16_t>(65500 + sent), static_cast<uint32_t>(sent) * 160, 99);
+      for (int i = 0; i < 160; i++) {
+        const double t = (sent * 160 + i) / 8000.0;
+        packet[12 + i] = encodeMuLaw(static_cast<int16_t>(12000 * std::sin(2 * M_PI * 440 * t)));
+      }
+      sent++;
+      first->push(now, packet);
+    }
+    for (size_t n; (n = first->poll(now, out)) > 0;) {
+      const Micros delay = link.network(middle++);
+      if (delay >= 0) flying.push_back({now + delay, {out, out + n}});
+    }
+    for (size_t i = 0; i < flying.size();) {
+      if (flying[i].at <= now) {
+        second->push(now, flying[i].bytes);
+        flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(i));
+      } else i++;
+    }
+    for (size_t n; (n = second->poll(now, out)) > 0;) {
+      result.out++;
+      for (size_t i = 12; i < n; i++) result.audio.push_back(decodeMuLaw(out[i]));
+    }
+  }
+  result.first = first->stats();
+  result.second = second->stats();
+  return result;
+}
+
+// One tone over everything else in one second of samples, in dB.
+double toneOverRest(const std::vector<int16_t>& audio, size_t from, double hz) {
+  const size_t n = 8000;
+  if (audio.size() < from + n) return -99;
+  std::vector<double> w(n);
+  double total = 0;
+  for (size_t i = 0; i < n; i++) {
+    w[i] = audio[from + i] * (0.5 - 0.5 * std::cos(2 * M_PI * static_cast<double>(i) / n));
+    total += w[i] * w[i];
+  }
+  if (total == 0) return -99;
+  double lobe = 0;
+  for (int k = static_cast<int>(hz) - 2; k <= static_cast<int>(hz) + 2; k++) {
+    const double c = 2 * std::cos(2 * M_PI * k / n);
+    double s1 = 0, s2 = 0;
+    for (double x : w) {
+      const double s0 = x + c * s1 - s2;
+      s2 = s1;
+      s1 = s0;
+    }
+    lobe += 2 * (s1 * s1 + s2 * s2 - c * s1 * s2) / n;
+  }
+  return 10 * std::log10(lobe / std::max(total - lobe, total * 1e-9));
+}
+
+double concealed(const TranscoderStats& s) { return s.playedMs == 0 ? 1 : static_cast<double>(s.concealedMs) / static_cast<double>(s.playedMs); }
+
+}  // namespace
+
+int main() {
+  std::mt19937 random(1);
+  bool same = true;
+  for (int i = 0; i < 256; i++) {
+    const int16_t linear = muLawToLinear(static_cast<uint8_t>(i));
+    same = same && linear == decodeMuLaw(static_cast<uint8_t>(i)) && (linearToMuLaw(linear) == i || linear == 0);
+    same = same && linearToALaw(aLawToLinear(static_cast<uint8_t>(i))) == i;
+  }
+  check(same, "G.711: every code comes back", same);
+  {
+    const Result r = run({});
+    check(r.out > 480, "a clean link: packets out", r.out);
+    check(toneOverRest(r.audio, 24000, 440) > 20, "a clean link: tone over rest, dB", toneOverRest(r.audio, 24000, 440));
+    // The 60 ms after the last packet are concealed; that is all.
+    check(concealed(r.first) <= 0.03 && concealed(r.second) <= 0.03, "a clean link: concealed share", concealed(r.second));
+    check(r.second.targetDelayMs <= 60, "a clean link: target delay, ms", r.second.targetDelayMs);
+  }
+  {
+    Link link;
+    link.network = [&](int) { return random() % 100 < 5 ? Micros{-1} : Micros{0}; };
+    const Result r = run(link);
+    check(toneOverRest(r.audio, 24000, 440) > 10, "5 % loss: tone over rest, dB", toneOverRest(r.audio, 24000, 440));
+    check(concealed(r.second) < 0.08, "5 % loss: concealed share", concealed(r.second));
+  }
+  {
+    Link link;
+    link.packets = 1500;
+    link.network = [&](int) { return static_cast<Micros>(random() % 30'000); };
+    const Result r = run(link);
+    check(concealed(r.second) < 0.02, "30 ms jitter: concealed share", concealed(r.second));
+    check(r.second.targetDelayMs >= 30 && r.second.targetDelayMs <= 120, "30 ms jitter: target delay, ms", r.second.targetDelayMs);
+    check(toneOverRest(r.audio, 80000, 440) > 10, "30 ms jitter: tone over rest, dB", toneOverRest(r.audio, 80000, 440));
+  }
+  {
+    Link link;
+    link.packets = 1000;
+    // One stall of 300 ms: everything of that time comes at once.
+    link.network = [](int i) { return i >= 300 && i < 315 ? Micros{(315 - i) * 20'000} : Micros{0}; };
+    const Result r = run(link);
+    check(concealed(r.second) < 0.05, "a stall of 300 ms: concealed share", concealed(r.second));
+    check(toneOverRest(r.audio, r.audio.size() - 24000, 440) > 20, "a stall of 300 ms: tone afterwards, dB", toneOverRest(r.audio, r.audio.size() - 24000, 440));
+  }
+  std::printf("%d failed\n", failures);
+  return failures == 0 ? 0 : 1;
+}
