@@ -1,0 +1,2 @@
+export * from './negotiate.ts';
+export { factsOf } from './table.ts';

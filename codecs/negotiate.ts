@@ -1,0 +1,93 @@
+import { factsOf, factsOfStatic } from './table.ts';
+
+/** One payload type of a media line. */
+export interface Codec {
+  readonly pt: number;
+  readonly name: string;
+  readonly clockRate: number;
+  readonly channels: number;
+  readonly fmtp: string | undefined;
+}
+
+/** The parts of a parsed media section that say what its payload types are (sdp-transform's shape). */
+export interface PayloadLines {
+  readonly payloads?: string | undefined;
+  readonly rtp: readonly {
+    payload: number;
+    codec: string;
+    rate?: number | undefined;
+    encoding?: number | string | undefined;
+  }[];
+  readonly fmtp: readonly { payload: number; config: string }[];
+}
+
+/** The payload types of a media line in the order of preference; unknown dynamic ones have an empty name. */
+export function codecsOf(media: PayloadLines): Codec[] {
+  return String(media.payloads ?? '')
+    .split(/\s+/)
+    .filter((text) => /^\d{1,3}$/.test(text) && Number(text) < 128)
+    .map((text) => {
+      const pt = Number(text);
+      const line = media.rtp.find((rtp) => rtp.payload === pt);
+      const fixed = line ? undefined : factsOfStatic(pt);
+      return {
+        pt,
+        name: line?.codec ?? fixed?.name ?? '',
+        clockRate: line?.rate ?? fixed?.clockRate ?? 8000,
+        channels: Number(line?.encoding ?? fixed?.channels ?? 1) || 1,
+        fmtp: media.fmtp.find((fmtp) => fmtp.payload === pt)?.config,
+      };
+    });
+}
+
+export function isEvent(codec: Codec): boolean {
+  return codec.name.toLowerCase() === 'telephone-event';
+}
+
+export function isNoise(codec: Codec): boolean {
+  return codec.name.toUpperCase() === 'CN';
+}
+
+/** Audio proper: neither events, comfort noise nor redundancy. */
+export function isSpeech(codec: Codec): boolean {
+  const name = codec.name.toLowerCase();
+  return !isEvent(codec) && !isNoise(codec) && name !== 'red' && name !== '' && name !== 'rtx' && name !== 'ulpfec';
+}
+
+export function sameCodec(a: Codec, b: Codec): boolean {
+  return a.name.toLowerCase() === b.name.toLowerCase() && a.clockRate === b.clockRate && a.channels === b.channels;
+}
+
+/** By name, or `name/rate` or `name/rate/channels`, as ng's codec lists write it. */
+export function named(codec: Codec, pattern: string): boolean {
+  const [name, rate, channels] = pattern.split('/');
+  if (name !== undefined && name.toLowerCase() === 'all') return true;
+  if (codec.name.toLowerCase() !== name?.toLowerCase()) return false;
+  if (rate !== undefined && Number(rate) !== codec.clockRate) return false;
+  return channels === undefined || Number(channels) === codec.channels;
+}
+
+export function canTranscode(codec: Codec): boolean {
+  return factsOf(codec.name)?.native !== undefined;
+}
+
+/** A codec of ours for a media line that does not have it, with a payload type that is free there. */
+export function newCodec(name: string, used: readonly Codec[]): Codec | undefined {
+  const facts = factsOf(name.split('/')[0] ?? '');
+  if (facts?.native === undefined) return undefined;
+  const taken = new Set(used.map((codec) => codec.pt));
+  let pt = facts.staticPt;
+  for (let candidate = 96; pt === undefined && candidate < 128; candidate++) if (!taken.has(candidate)) pt = candidate;
+  if (pt === undefined || (facts.staticPt !== undefined && taken.has(pt))) return undefined;
+  return { pt, name: facts.name, clockRate: facts.clockRate, channels: facts.channels, fmtp: facts.fmtp };
+}
+
+/** What a party uses with the codec it has chosen for speech: the event type of the same clock, else any. */
+export function eventFor(codecs: readonly Codec[], speech: Codec): Codec | undefined {
+  const events = codecs.filter(isEvent);
+  return (
+    events.find((event) => event.clockRate === speech.clockRate) ??
+    events.find((event) => event.clockRate === 8000) ??
+    events[0]
+  );
+}
