@@ -1,0 +1,211 @@
+import { Counter, Gauge } from 'prom-client';
+import { parseHostPort } from '../vocabulary/mod.ts';
+import { createDataplane, NgUdpServer, runCommand, SessionManager } from '../media/mod.ts';
+import type { MediaConfig } from './config/schema.ts';
+import type { RoleDeps } from './deps.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { startMetricsServer } from './metrics-server.ts';
+import type { Role } from './role.ts';
+
+const SWEEP_MS = 1000;
+
+/** `address`, `name/address` or `name/address!advertised`. */
+export function parseInterface(text: string, index: number, publicAddress: string | undefined) {
+  const match = /^(?:([^/]+)\/)?([^!]+)(?:!(.+))?$/.exec(text);
+  const address = match?.[2] ?? text;
+  const loopback = address.startsWith('127.') || address === '::1';
+  return {
+    name: match?.[1] ?? (index === 0 ? 'default' : address),
+    address,
+    advertised: match?.[3] ?? (loopback ? address : (publicAddress ?? address)),
+  };
+}
+
+/** A media node: ng in, packets through the native path, metrics and heartbeats out. */
+export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<Role> {
+  if (config.floor === 'kernel')
+    throw new Error('media.floor: found "kernel", wanted auto or native: the kernel floor is not part of this version');
+  const log = deps.log.child({ role: 'media', node: config.id });
+  const interfaces = config.interfaces.map((text, index) => parseInterface(text, index, deps.publicAddress));
+  const metrics = await startMetricsServer(config.metrics, 'media', config.id);
+  const dataplane = await orClose(metrics, () =>
+    Promise.resolve(
+      createDataplane({
+        interfaces,
+        portMin: config.portMin,
+        portMax: config.portMax,
+        webrtcPort: config.webrtcPort,
+        threads: config.threads,
+      }),
+    ),
+  );
+  const manager = new SessionManager({
+    dataplane,
+    interfaces: interfaces.map(({ name }) => name),
+    maxSessions: config.maxSessions,
+    timeoutSeconds: config.timeoutSeconds,
+  });
+  const counters = registerMetrics(metrics.register, manager, dataplane);
+  dataplane.onEvent((event) => {
+    if (event.type === 'dtls' && event.state === 'failed')
+      log.warn({ endpoint: event.endpoint, reason: event.reason }, 'DTLS failed');
+  });
+  const ng = await orClose(metrics, () =>
+    NgUdpServer.open(
+      config.listenNg,
+      (message, from) => {
+        const result = runCommand(manager, message, Date.now());
+        counters.requests.inc({ command: known(result.command), result: result.failed ?? 'ok' });
+        if (result.failed)
+          log.warn({ command: result.command, from, reason: result.reply['error-reason'] }, 'ng request refused');
+        return result;
+      },
+      () => performance.now(),
+    ),
+  ).catch(async (error: unknown) => {
+    await dataplane.close();
+    throw error;
+  });
+  const sweep = setInterval(() => {
+    for (const session of manager.sweep(Date.now())) {
+      counters.timeouts.inc();
+      log.warn({ call: session.callId }, 'media time-out: no RTP on any stream');
+    }
+  }, SWEEP_MS);
+  const at = parseHostPort(config.listenNg);
+  const control = `udp:${config.listenNg}`;
+  const heartbeat =
+    config.registry === undefined
+      ? undefined
+      : startHeartbeat({
+          registry: config.registry,
+          id: config.id,
+          log,
+          body: () => ({
+            role: 'media',
+            pop: config.pop,
+            draining: manager.draining,
+            control,
+            probe: `stun:${interfaces[0]?.advertised ?? at?.address}:${config.webrtcPort}`,
+            capacity: config.maxSessions,
+            load: manager.size,
+          }),
+        });
+  let closed = false;
+  return {
+    listen: {
+      ng: control,
+      webrtc: `udp:${interfaces[0]?.advertised}:${config.webrtcPort}`,
+      rtp: `udp:${interfaces[0]?.advertised}:${config.portMin}-${config.portMax}`,
+      metrics: `http://${config.metrics}/metrics`,
+    },
+    async drain(graceMs) {
+      manager.draining = true;
+      await heartbeat?.now();
+      const until = performance.now() + graceMs;
+      while (manager.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      clearInterval(sweep);
+      await heartbeat?.stop();
+      await ng.close();
+      manager.close();
+      await dataplane.close();
+      await metrics.close();
+    },
+  };
+}
+
+/** Labels come from the network: only the commands that exist are counted by name. */
+function known(command: string): string {
+  return ['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'].includes(command) ? command : 'other';
+}
+
+async function orClose<T>(metrics: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await metrics.close();
+    throw error;
+  }
+}
+
+function registerMetrics(
+  register: import('prom-client').Registry,
+  manager: SessionManager,
+  dataplane: ReturnType<typeof createDataplane>,
+) {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name: `causeway_media_${name}`,
+      help,
+      registers: [register],
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('sessions', 'Calls on this node.', () => manager.size);
+  gauge('endpoints', 'Media ends towards parties.', () => dataplane.totals().endpoints);
+  gauge('ports_in_use', 'UDP ports of the range that are bound.', () => dataplane.totals().portsInUse);
+  gauge('ports_total', 'UDP ports of the range.', () => dataplane.totals().portsTotal);
+  gauge('paths', 'Directions of media that are connected.', () => dataplane.totals().paths);
+  gauge('transcoders', 'Paths that decode and encode.', () => dataplane.totals().transcoders);
+  gauge('native_bytes', 'Bytes that the objects of the packet path hold.', () => dataplane.totals().nativeBytes);
+  gauge('threads', 'Threads of the packet path.', () => dataplane.totals().threads);
+  const counter = (
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: () => [Record<string, string>, number][],
+  ) =>
+    new Counter({
+      name: `causeway_media_${name}`,
+      help,
+      labelNames: labels,
+      registers: [register],
+      collect() {
+        this.reset();
+        for (const [values, value] of read()) this.inc(values, value);
+      },
+    });
+  counter('packets_total', 'Datagrams handled.', ['direction'], () => {
+    const totals = dataplane.totals();
+    return [
+      [{ direction: 'in' }, totals.packetsReceived],
+      [{ direction: 'out' }, totals.packetsSent],
+    ];
+  });
+  counter('bytes_total', 'Bytes of datagrams handled.', ['direction'], () => {
+    const totals = dataplane.totals();
+    return [
+      [{ direction: 'in' }, totals.bytesReceived],
+      [{ direction: 'out' }, totals.bytesSent],
+    ];
+  });
+  counter('dropped_total', 'Datagrams not passed on, by reason.', ['reason'], () =>
+    Object.entries(dataplane.totals().dropped).map(([reason, count]) => [{ reason }, count]),
+  );
+  counter('cpu_seconds_total', 'CPU time of the packet path.', [], () => [[{}, dataplane.totals().cpuMs / 1000]]);
+  counter('dtls_handshakes_total', 'DTLS handshakes that ended.', ['result'], () => {
+    const { connected, failed } = dataplane.totals().dtlsHandshakes;
+    return [
+      [{ result: 'connected' }, connected],
+      [{ result: 'failed' }, failed],
+    ];
+  });
+  return {
+    requests: new Counter({
+      name: 'causeway_media_ng_requests_total',
+      help: 'ng requests by command and result.',
+      labelNames: ['command', 'result'],
+      registers: [register],
+    }),
+    timeouts: new Counter({
+      name: 'causeway_media_timeouts_total',
+      help: 'Calls ended because nothing was heard.',
+      registers: [register],
+    }),
+  };
+}

@@ -1,0 +1,1 @@
+export { MediaNg } from './client.ts';
