@@ -124,6 +124,13 @@ export const registrySchema = z.strictObject({
   downAfterSeconds: z.number().min(0.5).default(3),
 });
 
+export const engineSchema = z.strictObject({
+  sip: z.array(sipListen).min(1).default(['udp:127.0.0.1:5060', 'tcp:127.0.0.1:5060']),
+  control: hostPort('127.0.0.1:9022'),
+  secretFile: z.string().optional(),
+  publicAddress: z.string().optional(),
+});
+
 export const gatewaySimSchema = z.strictObject({
   sip: hostPort('127.0.0.1:5080'),
   address: z.string().default('127.0.0.1'),
@@ -141,10 +148,12 @@ export const configSchema = z.strictObject({
   media: z.array(mediaSchema).default([]),
   registry: registrySchema.prefault({}),
   gatewaySim: gatewaySimSchema.optional(),
+  engine: engineSchema.optional(),
 });
 
 export type Config = z.infer<typeof configSchema>;
 export type SignalingConfig = z.infer<typeof signalingSchema>;
 export type MediaConfig = z.infer<typeof mediaSchema>;
 export type RegistryConfig = z.infer<typeof registrySchema>;
+export type EngineConfig = z.infer<typeof engineSchema>;
 export type GatewaySimConfig = z.infer<typeof gatewaySimSchema>;

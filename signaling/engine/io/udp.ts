@@ -7,15 +7,21 @@ import type { Hub } from './hub.ts';
 import { bindError, connectError, listenerOf } from './options.ts';
 import { answerStunBinding, isStun } from './stun.ts';
 
+/** A peer that has been silent for longer than any transaction lasts (RFC 3261 timers F, H and J: 32 s) is forgotten. */
+const IDLE_MS = 40_000;
+
 /**
- * One UDP socket. It owns its flows: one for each peer address, found again by that address, the least recently
- * used forgotten when there are too many. A UDP flow has no end of its own.
+ * One UDP socket. It owns its flows: one for each peer address, found again by that address; the least recently
+ * used are forgotten, after a while or when there are too many. A UDP flow has no end of its own: who still holds
+ * a forgotten one can send on it.
  */
 export class UdpTransport {
   readonly listener: Listener;
   readonly #socket: Socket;
   readonly #hub: Hub;
-  readonly #flows = new Map<string, FlowHandle>();
+  /** The least recently used first. */
+  readonly #flows = new Map<string, { readonly flow: FlowHandle; usedAt: number }>();
+  readonly #sweeper: NodeJS.Timeout;
 
   private constructor(hub: Hub, socket: Socket, listener: Listener) {
     this.#hub = hub;
@@ -24,6 +30,7 @@ export class UdpTransport {
     socket.on('message', (bytes, from) => this.#received(bytes, from.address, from.port));
     // ICMP errors of earlier sends surface here; the transaction's timer deals with the peer.
     socket.on('error', () => undefined);
+    this.#sweeper = setInterval(() => this.#sweep(hub.options.now() - IDLE_MS), 5000);
   }
 
   static async open(hub: Hub, address: string, port: number): Promise<UdpTransport> {
@@ -54,12 +61,13 @@ export class UdpTransport {
 
   flowTo(address: string, port: number): FlowHandle {
     const key = `${address} ${port}`;
+    const usedAt = this.#hub.options.now();
     const known = this.#flows.get(key);
     if (known) {
-      // Most recently used last.
+      known.usedAt = usedAt;
       this.#flows.delete(key);
       this.#flows.set(key, known);
-      return known;
+      return known.flow;
     }
     const flow: FlowHandle = new FlowHandle({
       listener: this.listener,
@@ -67,25 +75,35 @@ export class UdpTransport {
       local: this.listener.bound,
       remote: { address, port },
       write: (bytes) => this.#send(bytes, address, port),
-      destroy: () => {
-        this.#flows.delete(key);
-        this.#hub.flows.delete(flow.id);
-        flow.closed = true;
-      },
+      destroy: () => this.#forget(key),
     });
-    this.#flows.set(key, flow);
+    this.#flows.set(key, { flow, usedAt });
     this.#hub.flows.set(flow.id, flow);
     if (this.#flows.size > this.#hub.limits.udpFlows) {
-      const oldest = this.#flows.values().next().value;
-      oldest?.destroy('forgotten');
+      const oldest = this.#flows.keys().next().value;
+      if (oldest !== undefined) this.#forget(oldest);
     }
     return flow;
   }
 
   async close(): Promise<void> {
-    for (const flow of this.#flows.values()) this.#hub.flows.delete(flow.id);
-    this.#flows.clear();
+    clearInterval(this.#sweeper);
+    for (const key of [...this.#flows.keys()]) this.#forget(key);
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
+  }
+
+  #sweep(before: number): void {
+    for (const [key, { usedAt }] of this.#flows) {
+      if (usedAt > before) return;
+      this.#forget(key);
+    }
+  }
+
+  #forget(key: string): void {
+    const known = this.#flows.get(key);
+    if (!known) return;
+    this.#flows.delete(key);
+    this.#hub.flows.delete(known.flow.id);
   }
 
   #received(bytes: Buffer, address: string, port: number): void {
