@@ -7,9 +7,7 @@ export interface ConsoleParts {
   /** The built page; when it is missing a text says how to build it. */
   readonly folder: string;
   /** Signaling nodes for a client, primary first. Rejects while the registry is away. */
-  readonly discover: (
-    client: string,
-  ) => Promise<{
+  readonly discover: (client: string) => Promise<{
     readonly signaling: readonly { readonly pop: string; readonly uri: string; readonly weight: number }[];
   }>;
   /** This node, for when the registry is away. */

@@ -1,6 +1,13 @@
-/** Which signaling nodes hold bindings of an address of record, and until when (epoch ms). Bounded. */
+export type Kind = 'webrtc' | 'plain';
+
+interface Held {
+  readonly until: number;
+  readonly kinds: readonly Kind[];
+}
+
+/** Which signaling nodes hold bindings of an address of record, of which kinds, and until when (epoch ms). Bounded. */
 export class Locations {
-  readonly #byAor = new Map<string, Map<string, number>>();
+  readonly #byAor = new Map<string, Map<string, Held>>();
   readonly #limit: number;
 
   constructor(limit: number) {
@@ -12,7 +19,7 @@ export class Locations {
   }
 
   /** `expiresAt` 0: the node holds none any more. False when the table is full. */
-  set(tenant: string, aor: string, node: string, expiresAt: number): boolean {
+  set(tenant: string, aor: string, node: string, expiresAt: number, kinds: readonly Kind[]): boolean {
     const key = `${tenant} ${aor}`;
     const nodes = this.#byAor.get(key);
     if (expiresAt <= 0) {
@@ -20,14 +27,21 @@ export class Locations {
       if (nodes?.size === 0) this.#byAor.delete(key);
       return true;
     }
-    if (nodes) nodes.set(node, expiresAt);
+    const held = { until: expiresAt, kinds };
+    if (nodes) nodes.set(node, held);
     else if (this.#byAor.size >= this.#limit) return false;
-    else this.#byAor.set(key, new Map([[node, expiresAt]]));
+    else this.#byAor.set(key, new Map([[node, held]]));
     return true;
   }
 
-  find(tenant: string, aor: string, now: number): readonly string[] {
-    return [...(this.#byAor.get(`${tenant} ${aor}`) ?? [])].filter(([, until]) => until > now).map(([node]) => node);
+  find(
+    tenant: string,
+    aor: string,
+    now: number,
+  ): readonly { readonly node: string; readonly kinds: readonly Kind[] }[] {
+    return [...(this.#byAor.get(`${tenant} ${aor}`) ?? [])]
+      .filter(([, { until }]) => until > now)
+      .map(([node, { kinds }]) => ({ node, kinds }));
   }
 
   /** A node that is gone holds nothing. */
@@ -40,7 +54,7 @@ export class Locations {
 
   sweep(now: number): void {
     for (const [key, nodes] of this.#byAor) {
-      for (const [node, until] of nodes) if (until <= now) nodes.delete(node);
+      for (const [node, { until }] of nodes) if (until <= now) nodes.delete(node);
       if (nodes.size === 0) this.#byAor.delete(key);
     }
   }

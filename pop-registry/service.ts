@@ -26,7 +26,19 @@ const placementBody = z.object({
 });
 const locationsBody = z.object({
   node: name,
-  changes: z.array(z.object({ tenant: name, aor: z.string().min(1).max(256), expiresAt: z.number().min(0) })).max(5000),
+  changes: z
+    .array(
+      z.object({
+        tenant: name,
+        aor: z.string().min(1).max(256),
+        expiresAt: z.number().min(0),
+        kinds: z
+          .array(z.enum(['webrtc', 'plain']))
+          .max(2)
+          .default([]),
+      }),
+    )
+    .max(5000),
 });
 
 export interface ServiceOptions {
@@ -122,17 +134,19 @@ export function createService(options: ServiceOptions): FastifyInstance {
   app.post('/v1/locations', (request, reply) => {
     const body = locationsBody.safeParse(request.body);
     if (!body.success) return problem(reply, 400, explain(body.error));
-    for (const { tenant, aor, expiresAt } of body.data.changes) {
-      if (!locations.set(tenant, aor, body.data.node, expiresAt))
+    for (const { tenant, aor, expiresAt, kinds } of body.data.changes) {
+      if (!locations.set(tenant, aor, body.data.node, expiresAt, kinds))
         return problem(reply, 507, 'the location table is full');
     }
     return reply.code(204).send();
   });
   app.get<{ Params: { tenant: string; aor: string } }>('/v1/locations/:tenant/:aor', (request) => {
     const { tenant, aor } = request.params;
-    const found = locations.find(tenant, aor, now()).flatMap((id) => nodes.get(id) ?? []);
-    const live = found.filter((node) => nodes.isUp(node, now()) && node.sip !== undefined);
-    return { locations: live.map(({ id, sip }) => ({ node: id, sip })) };
+    const live = locations.find(tenant, aor, now()).flatMap(({ node: id, kinds }) => {
+      const node = nodes.get(id);
+      return node?.sip !== undefined && nodes.isUp(node, now()) ? [{ node: id, sip: node.sip, kinds }] : [];
+    });
+    return { locations: live };
   });
   return app;
 }

@@ -3,6 +3,7 @@ import {
   RegistryError,
   type Discovery,
   type LocationChange,
+  type Location,
   type Placement,
   type RegistryPort,
 } from '../signaling/registry-port.ts';
@@ -66,9 +67,9 @@ export class RegistryClient implements RegistryPort {
     return Promise.resolve();
   }
 
-  async locate(tenant: string, aor: string): Promise<readonly { readonly node: string; readonly sip: string }[]> {
+  async locate(tenant: string, aor: string): Promise<readonly Location[]> {
     const path = `/v1/locations/${encodeURIComponent(tenant)}/${encodeURIComponent(aor)}`;
-    const { locations } = (await this.#ask('GET', path)) as { locations: { node: string; sip: string }[] };
+    const { locations } = (await this.#ask('GET', path)) as { locations: Location[] };
     return locations.filter(({ node }) => node !== this.#id);
   }
 

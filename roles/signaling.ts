@@ -81,7 +81,7 @@ async function start(
   const state = { draining: false };
   const bindings: Bindings = new Bindings(
     { bindings: config.limits.bindings, perAor: config.registration.maxBindingsPerAor },
-    (tenant, aor, expiresAt) => void registry.publishLocations([{ tenant, aor, expiresAt }]),
+    (tenant, aor, expiresAt, kinds) => void registry.publishLocations([{ tenant, aor, expiresAt, kinds }]),
   );
   const wss = config.sip.find((text) => text.startsWith('wss:')) ?? config.sip.find((text) => text.startsWith('ws:'));
   const udp = config.sip.find((text) => text.startsWith('udp:')) ?? config.sip.find((text) => text.startsWith('tcp:'));

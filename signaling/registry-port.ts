@@ -14,7 +14,7 @@ export interface RegistryPort {
   /** `POST /v1/locations`: bindings that came or went here; batched by the client. */
   publishLocations(changes: readonly LocationChange[]): Promise<void>;
   /** `GET /v1/locations/{tenant}/{aor}`: other live signaling nodes that hold a binding of this AoR. */
-  locate(tenant: string, aor: string): Promise<readonly { readonly node: string; readonly sip: string }[]>;
+  locate(tenant: string, aor: string): Promise<readonly Location[]>;
   /** Tells the registry that this node is draining, then that it is gone. */
   leave(): Promise<void>;
 }
@@ -31,11 +31,22 @@ export interface Discovery {
   readonly mediaCandidates: readonly { readonly pop: string; readonly probe: string }[];
 }
 
+export interface Location {
+  readonly node: string;
+  /** Where that node takes requests of other nodes. */
+  readonly sip: string;
+  readonly kinds: readonly BindingKind[];
+}
+
+/** What the devices of a binding speak; decides how their media is offered. */
+export type BindingKind = 'webrtc' | 'plain';
+
 export interface LocationChange {
   readonly tenant: string;
   readonly aor: string;
   /** Epoch ms; 0 = the last binding is gone. */
   readonly expiresAt: number;
+  readonly kinds: readonly BindingKind[];
 }
 
 export class RegistryError extends Error {

@@ -8,8 +8,12 @@ import { hangUpFromRecord, serveFromRecord } from './from-record.ts';
 import { callerLeg } from './legs.ts';
 import { kindOfSdp } from './media-kind.ts';
 import type { B2buaParts } from './parts.ts';
+import { passThrough, withPassThrough } from './pass-through.ts';
 import type { CallDetail, CallRecord } from './record.ts';
 import { route, type Caller, type Destination } from './route.ts';
+
+/** Tells another node of the PoP which of its devices are meant. */
+const KIND_HEADER = 'X-Causeway-Kind';
 
 /** Every call of this node: set-up, what happens within it, and its end. */
 export class B2bua {
@@ -17,7 +21,8 @@ export class B2bua {
   readonly #live = new LiveCalls();
   readonly #attempts = new Map<string, Attempt>();
 
-  constructor(parts: B2buaParts) {
+  constructor(given: B2buaParts) {
+    const parts = { ...given, media: withPassThrough(given.media) };
     this.#parts = parts;
     parts.app.invite((req, res) => void this.#invite(req, res).catch((error: unknown) => this.#fault(error, res)));
     for (const method of ['bye', 'info', 'update', 'message', 'notify', 'refer']) {
@@ -98,7 +103,7 @@ export class B2bua {
       }
       const [first] = where.groups[0] ?? [];
       call.cdr.direction = directionOf(who, first);
-      call.media = await this.#place(call, req);
+      call.media = who.from === 'node' ? passThrough(call.id) : await this.#place(call, req);
       if (cancelled) {
         endCall(parts, call, 'caller', 'cancelled');
         return;
@@ -160,14 +165,21 @@ export class B2bua {
     const name = (from && parseUri(from.uri)?.user) ?? 'anonymous';
     const display = from?.displayName;
     if (guard.fromPeer(req, now)) {
-      return { tenant: tenants.ofUri(from?.uri ?? '') ?? 'default', from: 'node', name, display };
+      const only = req.get(KIND_HEADER) === 'webrtc' ? 'webrtc' : 'plain';
+      return { tenant: tenants.ofUri(from?.uri ?? '') ?? 'default', from: 'node', only, name, display };
     }
     const trunk = trunks.bySource(req.source_address, Number(req.source_port));
-    if (trunk) return { tenant: trunk.tenant, from: 'trunk', name, display };
+    if (trunk) return { tenant: trunk.tenant, from: 'trunk', only: undefined, name, display };
     const verdict = guard.authenticate('INVITE', req.uri, req, now);
     if (verdict.type === 'account') {
       const { account } = verdict;
-      return { tenant: account.tenant, from: 'agent', name: account.user, display: account.displayName };
+      return {
+        tenant: account.tenant,
+        from: 'agent',
+        only: undefined,
+        name: account.user,
+        display: account.displayName,
+      };
     }
     const { status, headers } = verdict.challenge;
     return { status, headers: Object.fromEntries(headers.map(({ name: key, value }) => [key, value])) };
@@ -195,7 +207,7 @@ export class B2bua {
       Allow: 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE',
       ...(destination.what === 'trunk' && account ? { 'P-Asserted-Identity': from } : {}),
       ...(destination.what === 'node' ? guard.peerToken(this.#nextCallId(call), now()) : {}),
-      ...(destination.what === 'node' ? { 'Call-ID': this.#nextCallId(call) } : {}),
+      ...(destination.what === 'node' ? { 'Call-ID': this.#nextCallId(call), [KIND_HEADER]: destination.kind } : {}),
     };
   }
 

@@ -27,7 +27,7 @@ export class Branch {
     this.#parts = parts;
     this.#context = context;
     this.destination = destination;
-    this.kind = destination.kind === 'as-caller' ? context.kind : destination.kind;
+    this.kind = destination.kind;
     this.id = id;
   }
 

@@ -1,7 +1,7 @@
 import { bracketed } from '../../vocabulary/mod.ts';
 import { parseUri, bareHost } from '../engine/mod.ts';
 import type { LegKind } from '../media-port.ts';
-import type { Binding } from '../register/mod.ts';
+import { kindOf, type Binding } from '../register/mod.ts';
 import type { B2buaParts } from './parts.ts';
 
 /** One INVITE that may be sent. */
@@ -10,8 +10,8 @@ export interface Destination {
   readonly uri: string;
   /** Next hop, when the R-URI does not lead there by itself. */
   readonly via: string | undefined;
-  /** Decides how its leg's media is offered; `as-caller` for another node of this PoP, which does the rest. */
-  readonly kind: LegKind | 'as-caller';
+  /** Decides how its leg's media is offered. */
+  readonly kind: LegKind;
   readonly what: 'agent' | 'trunk' | 'node';
   readonly name: string;
 }
@@ -19,6 +19,8 @@ export interface Destination {
 export interface Caller {
   readonly tenant: string;
   readonly from: 'agent' | 'trunk' | 'node';
+  /** From another node of this PoP: which devices it wants to ring. */
+  readonly only: LegKind | undefined;
 }
 
 export type Route =
@@ -30,7 +32,10 @@ export type Route =
 export async function route(parts: B2buaParts, caller: Caller, dialled: string): Promise<Route> {
   const account = parts.accounts.find(caller.tenant, dialled);
   if (account) {
-    const here = parts.bindings.of(caller.tenant, account.user, parts.now()).map(byBinding);
+    const here = parts.bindings
+      .of(caller.tenant, account.user, parts.now())
+      .map(byBinding)
+      .filter(({ kind }) => caller.only === undefined || kind === caller.only);
     // What another node forwarded is looked for here only: two nodes must not play ball.
     const elsewhere = caller.from === 'node' ? [] : await otherNodes(parts, caller.tenant, account.user, dialled);
     const all = [...here, ...elsewhere];
@@ -67,7 +72,7 @@ function byBinding(binding: Binding): Destination {
     uri: binding.contact,
     // The contact of a client behind NAT, and every connection, is reached only the way it came.
     via: direct ? undefined : `sip:${bracketed(address)}:${port};transport=${protocol}`,
-    kind: protocol === 'ws' || protocol === 'wss' ? 'webrtc' : 'plain',
+    kind: kindOf(binding),
     what: 'agent',
     name: binding.key,
   };
@@ -75,11 +80,14 @@ function byBinding(binding: Binding): Destination {
 
 async function otherNodes(parts: B2buaParts, tenant: string, user: string, dialled: string): Promise<Destination[]> {
   const nodes = await parts.registry.locate(tenant, user).catch(() => []);
-  return nodes.map(({ node, sip }) => ({
-    uri: `sip:${dialled}@${parts.tenants.domain(tenant)}`,
-    via: sip,
-    kind: 'as-caller' as const,
-    what: 'node' as const,
-    name: node,
-  }));
+  // That node passes SDP on as it is: the media of the whole call stays on one media node, ours.
+  return nodes.flatMap(({ node, sip, kinds }) =>
+    kinds.map((kind) => ({
+      uri: `sip:${dialled}@${parts.tenants.domain(tenant)}`,
+      via: sip,
+      kind,
+      what: 'node' as const,
+      name: node,
+    })),
+  );
 }

@@ -1,3 +1,4 @@
+import type { BindingKind } from '../registry-port.ts';
 import type { Source } from './guard.ts';
 
 /** One way to reach a user (RFC 3261 §10): a contact, and the flow by which it was registered. */
@@ -19,6 +20,9 @@ export interface BindingLimits {
   readonly perAor: number;
 }
 
+/** The latest expiry of an AoR's bindings and what their devices speak; 0 when the last one is gone. */
+export type LocationListener = (tenant: string, aor: string, expiresAt: number, kinds: readonly BindingKind[]) => void;
+
 export type BindResult = 'bound' | 'out-of-order' | 'too-many' | 'full';
 
 /** All bindings of this node by tenant and address of record. Pure: time is an argument. */
@@ -26,11 +30,11 @@ export class Bindings {
   readonly #byAor = new Map<string, Map<string, Binding>>();
   readonly #bySource = new Map<string, Set<string>>();
   readonly #limits: BindingLimits;
-  readonly #changed: (tenant: string, aor: string, expiresAt: number) => void;
+  readonly #changed: LocationListener;
   #size = 0;
 
   /** `changed`: the latest expiry of an AoR, 0 when its last binding is gone. */
-  constructor(limits: BindingLimits, changed: (tenant: string, aor: string, expiresAt: number) => void) {
+  constructor(limits: BindingLimits, changed: LocationListener) {
     this.#limits = limits;
     this.#changed = changed;
   }
@@ -133,9 +137,18 @@ export class Bindings {
   #report(key: string): void {
     const at = key.indexOf(' ');
     let latest = 0;
-    for (const binding of this.#byAor.get(key)?.values() ?? []) latest = Math.max(latest, binding.expiresAt);
-    this.#changed(key.slice(0, at), key.slice(at + 1), latest);
+    const kinds = new Set<BindingKind>();
+    for (const binding of this.#byAor.get(key)?.values() ?? []) {
+      latest = Math.max(latest, binding.expiresAt);
+      kinds.add(kindOf(binding));
+    }
+    this.#changed(key.slice(0, at), key.slice(at + 1), latest, [...kinds]);
   }
+}
+
+/** A browser comes by WebSocket and speaks WebRTC; everything else is a phone. */
+export function kindOf(binding: Binding): BindingKind {
+  return binding.source.protocol === 'ws' || binding.source.protocol === 'wss' ? 'webrtc' : 'plain';
 }
 
 function aorKey(tenant: string, aor: string): string {

@@ -51,6 +51,7 @@ export class Softphone implements AsyncDisposable {
     });
     try {
       const page = await browser.newPage();
+      await page.evaluateOnNewDocument(collectConnections);
       await page.goto(url, { waitUntil: 'load', timeout: 15_000 });
       return new Softphone(browser, page, folder);
     } catch (error) {
@@ -60,8 +61,108 @@ export class Softphone implements AsyncDisposable {
     }
   }
 
+  async signIn(user: string, password: string): Promise<void> {
+    await this.page.type('#user', user);
+    await this.page.type('#password', password);
+    await this.page.click('#sign-in');
+    await this.page.waitForSelector('#registration[data-state=registered]', { timeout: 10_000 });
+    // A tone is what noise suppression is there to remove.
+    await this.page.click('#processing');
+  }
+
+  async dial(number: string): Promise<void> {
+    await this.page.type('#number', number);
+    await this.page.click('#call');
+  }
+
+  async callState(state: string, timeout = 10_000): Promise<void> {
+    await this.page.waitForSelector(`#call-state[data-state=${state}]`, { timeout });
+  }
+
+  /** The node that the page says it is registered at. */
+  async registeredAt(): Promise<string> {
+    return this.page.$eval('#registration', (element) => (element as HTMLElement).dataset['pop'] ?? '');
+  }
+
+  /** Mono samples of what the other side plays, at the rate of the page's AudioContext. */
+  async listen(seconds: number): Promise<{ readonly samples: Float32Array; readonly rate: number }> {
+    const { samples, rate } = await this.page.evaluate(record, seconds);
+    return { samples: Float32Array.from(samples), rate };
+  }
+
+  /** The audio figures of the page's latest connection. */
+  async stats(): Promise<{
+    packetsReceived: number;
+    packetsSent: number;
+    concealed: number;
+    total: number;
+    codec: string;
+  }> {
+    return this.page.evaluate(readStats);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+declare global {
+  interface Window {
+    testConnections: RTCPeerConnection[];
+  }
+}
+
+// These run in the page.
+
+function collectConnections(): void {
+  window.testConnections = [];
+  const Original = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original {
+    constructor(configuration?: RTCConfiguration) {
+      super(configuration);
+      window.testConnections.push(this);
+    }
+  };
+}
+
+async function record(seconds: number): Promise<{ samples: number[]; rate: number }> {
+  const stream = (document.getElementById('remote-audio') as HTMLAudioElement).srcObject as MediaStream | null;
+  if (!stream) throw new Error('no remote stream');
+  const context = new AudioContext();
+  await context.resume();
+  const source = context.createMediaStreamSource(stream);
+  const processor = context.createScriptProcessor(4096, 1, 1);
+  const samples: number[] = [];
+  const wanted = seconds * context.sampleRate;
+  await new Promise<void>((resolve) => {
+    processor.onaudioprocess = ({ inputBuffer }) => {
+      samples.push(...inputBuffer.getChannelData(0));
+      if (samples.length >= wanted) resolve();
+    };
+    source.connect(processor);
+    processor.connect(context.destination);
+  });
+  processor.disconnect();
+  source.disconnect();
+  const rate = context.sampleRate;
+  await context.close();
+  return { samples: samples.slice(0, wanted), rate };
+}
+
+async function readStats() {
+  const report = await window.testConnections.at(-1)?.getStats();
+  const figures = { packetsReceived: 0, packetsSent: 0, concealed: 0, total: 0, codec: '' };
+  for (const entry of (report?.values() ?? []) as Iterable<Record<string, unknown>>) {
+    if (entry['type'] === 'inbound-rtp') {
+      figures.packetsReceived = Number(entry['packetsReceived'] ?? 0);
+      figures.concealed = Number(entry['concealedSamples'] ?? 0) - Number(entry['silentConcealedSamples'] ?? 0);
+      figures.total = Number(entry['totalSamplesReceived'] ?? 0);
+      figures.codec = String(
+        (report?.get(String(entry['codecId'])) as { mimeType?: string } | undefined)?.mimeType ?? '',
+      );
+    }
+    if (entry['type'] === 'outbound-rtp') figures.packetsSent = Number(entry['packetsSent'] ?? 0);
+  }
+  return figures;
 }

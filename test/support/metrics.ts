@@ -26,3 +26,10 @@ export function total(samples: Scrape, name: string): number {
   if (!found) throw new Error(`no metric ${name}`);
   return sum;
 }
+
+/** A metric summed over the metrics pages of a PoP's nodes of one kind. */
+export async function totalOver(addresses: readonly string[], name: string): Promise<number> {
+  let sum = 0;
+  for (const address of addresses) sum += total(await scrape(address), name);
+  return sum;
+}

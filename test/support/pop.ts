@@ -83,6 +83,11 @@ export class Pop implements AsyncDisposable {
     return `https://127.0.0.1:${this.ports.signaling[index]?.https}`;
   }
 
+  /** The metrics pages of all nodes of one kind. */
+  metrics(kind: 'signaling' | 'media'): readonly string[] {
+    return this.ports[kind].map(({ metrics }) => `127.0.0.1:${metrics}`);
+  }
+
   /** The pid of a role's process now, e.g. `media-1`. */
   pid(id: string): number {
     const pid = this.ready.get(id)?.pid;

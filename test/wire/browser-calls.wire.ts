@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'mocha';
+import { Softphone } from '../support/browser.ts';
+import { totalOver } from '../support/metrics.ts';
+import { ACCOUNTS, Pop } from '../support/pop.ts';
+import { toneOverRest } from '../support/tone.ts';
+import { until } from '../support/until.ts';
+
+const [ALICE, BOB] = ACCOUNTS;
+
+describe('calls from the softphone page', function () {
+  this.timeout(60_000);
+  let pop: Pop;
+
+  before(async () => {
+    pop = await Pop.start({ base: 13_000, mediaBase: 50_000 - 18_000, gateway: 'simulator' });
+  });
+
+  after(async () => {
+    await pop?.[Symbol.asyncDispose]();
+  });
+
+  /** What is wrong with the audio after the first three seconds: nothing more than 1 % concealed. */
+  async function assertUnconcealed(phone: Softphone): Promise<void> {
+    const before = await phone.stats();
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const after = await phone.stats();
+    const share = (after.concealed - before.concealed) / Math.max(1, after.total - before.total);
+    assert.ok(share <= 0.01, `${(share * 100).toFixed(2)} % concealed`);
+    assert.ok(
+      after.packetsReceived - before.packetsReceived > 100,
+      `${after.packetsReceived - before.packetsReceived} packets`,
+    );
+  }
+
+  async function assertTone(phone: Softphone, hz: number): Promise<void> {
+    const { samples, rate } = await phone.listen(1);
+    const decibels = toneOverRest(samples, hz, rate);
+    assert.ok(decibels > 20, `${hz} Hz is ${decibels.toFixed(1)} dB over the rest`);
+  }
+
+  it('hears its own 880 Hz through the PSTN simulator, then a 440 Hz tone of the gateway', async () => {
+    await using alice = await Softphone.open(pop.origin(0), 880);
+    await alice.signIn(ALICE.user, ALICE.password);
+    await alice.dial('600');
+    await alice.callState('talking');
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await assertTone(alice, 880);
+    await assertUnconcealed(alice);
+    assert.equal((await alice.stats()).codec, 'audio/opus');
+    assert.match(await alice.page.$eval('#codec', (element) => element.textContent ?? ''), /opus/i);
+    await alice.page.click('#hang-up');
+    await alice.callState('ended');
+    await alice.page.$eval('#number', (element) => ((element as HTMLInputElement).value = ''));
+    await alice.dial('601');
+    await alice.callState('talking');
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    await assertTone(alice, 440);
+    await alice.page.click('#hang-up');
+    await alice.callState('ended');
+    await until(
+      'no session is left',
+      async () => (await totalOver(pop.metrics('media'), 'causeway_media_sessions')) === 0,
+    );
+  });
+
+  it('is told when the line is busy and when nobody has the number', async () => {
+    await using alice = await Softphone.open(pop.origin(0), 880);
+    await alice.signIn(ALICE.user, ALICE.password);
+    await alice.dial('603');
+    await alice.callState('ended');
+    assert.equal(await alice.page.$eval('#call-state', (element) => element.textContent), 'Busy');
+    await alice.page.$eval('#number', (element) => ((element as HTMLInputElement).value = ''));
+    await alice.dial('nobody');
+    await alice.page.waitForFunction(() => document.getElementById('call-state')?.textContent === 'No such number', {
+      timeout: 5000,
+    });
+  });
+
+  it('calls an agent in another browser; each hears the tone of the other', async () => {
+    await using alice = await Softphone.open(pop.origin(0), 880);
+    await using bob = await Softphone.open(pop.origin(1), 440);
+    await alice.signIn(ALICE.user, ALICE.password);
+    await bob.signIn(BOB.user, BOB.password);
+    await alice.dial('bob');
+    await bob.callState('incoming');
+    await bob.page.click('#answer');
+    await alice.callState('talking');
+    await bob.callState('talking');
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await assertTone(alice, 440);
+    await assertTone(bob, 880);
+    await assertUnconcealed(alice);
+    await bob.page.click('#hang-up');
+    await alice.callState('ended');
+    await until(
+      'no session is left',
+      async () => (await totalOver(pop.metrics('media'), 'causeway_media_sessions')) === 0,
+    );
+  });
+});
