@@ -25,8 +25,8 @@ export class Softphone implements AsyncDisposable {
   static async open(url: string, microphoneHz: number): Promise<Softphone> {
     const folder = mkdtempSync(join(tmpdir(), 'causeway-chromium-'));
     const microphone = join(folder, 'microphone.wav');
-    // Whole periods of every tone used here fit into two seconds: the loop has no seam.
-    writeFileSync(microphone, wav(sine(microphoneHz, 2, 48_000), 48_000));
+    // Longer than any call here: where Chromium starts the file anew there is a seam.
+    writeFileSync(microphone, wav(sine(microphoneHz, 90, 48_000), 48_000));
     const browser = await puppeteer.launch({
       executablePath: CHROMIUM,
       headless: true,
@@ -108,6 +108,11 @@ export class Softphone implements AsyncDisposable {
 }
 
 declare global {
+  /** Chromium's; not in TypeScript's DOM yet. */
+  class MediaStreamTrackProcessor {
+    constructor(options: { track: MediaStreamTrack; maxBufferSize?: number });
+    readonly readable: ReadableStream<AudioData>;
+  }
   interface Window {
     testConnections: RTCPeerConnection[];
   }
@@ -126,27 +131,26 @@ function collectConnections(): void {
   };
 }
 
+/** Straight from the track: an AudioContext drops blocks when the machine is busy. */
 async function record(seconds: number): Promise<{ samples: number[]; rate: number }> {
   const stream = (document.getElementById('remote-audio') as HTMLAudioElement).srcObject as MediaStream | null;
-  if (!stream) throw new Error('no remote stream');
-  const context = new AudioContext();
-  await context.resume();
-  const source = context.createMediaStreamSource(stream);
-  const processor = context.createScriptProcessor(4096, 1, 1);
+  const track = stream?.getAudioTracks()[0];
+  if (!track) throw new Error('no remote audio');
+  const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 1000 }).readable.getReader();
   const samples: number[] = [];
-  const wanted = seconds * context.sampleRate;
-  await new Promise<void>((resolve) => {
-    processor.onaudioprocess = ({ inputBuffer }) => {
-      samples.push(...inputBuffer.getChannelData(0));
-      if (samples.length >= wanted) resolve();
-    };
-    source.connect(processor);
-    processor.connect(context.destination);
-  });
-  processor.disconnect();
-  source.disconnect();
-  const rate = context.sampleRate;
-  await context.close();
+  let rate = 48_000;
+  let wanted = seconds * rate;
+  while (samples.length < wanted) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error('the track has ended');
+    rate = value.sampleRate;
+    wanted = seconds * rate;
+    const plane = new Float32Array(value.numberOfFrames);
+    value.copyTo(plane, { planeIndex: 0, format: 'f32-planar' });
+    value.close();
+    samples.push(...plane);
+  }
+  await reader.cancel();
   return { samples: samples.slice(0, wanted), rate };
 }
 

@@ -134,7 +134,7 @@ std::unique_ptr<Encoder> makeEncoder(const PayloadFormat& format, uint32_t rate,
     error = std::string("opus encoder: ") + opus_strerror(status);
     return nullptr;
   }
-  const int32_t bitrate = format.bitrate > 0 ? format.bitrate : rate <= 8000 ? 20'000 : rate <= 16'000 ? 24'000 : 32'000;
+  const int32_t bitrate = format.bitrate > 0 ? format.bitrate : rate <= 16'000 ? 32'000 : 40'000;
   opus_encoder_ctl(encoder, OPUS_SET_BITRATE(bitrate));
   opus_encoder_ctl(encoder, OPUS_SET_SIGNAL(OPUS_SIGNAL_VOICE));
   // Narrow-band speech gains little above 5, and pays for it.
