@@ -151,6 +151,10 @@ export interface EndpointStats {
   readonly playout?: {
     readonly concealedMs: number;
     readonly playedMs: number;
+    /** By leaving out periods of the signal, and by repeating them, so that the delay follows its target. */
+    readonly shortenedMs: number;
+    readonly lengthenedMs: number;
+    readonly bufferedMs: number;
     readonly targetDelayMs: number;
     readonly late: number;
   };

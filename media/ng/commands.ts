@@ -164,6 +164,9 @@ function describeSide(
           ? {
               'concealed ms': stats.playout.concealedMs,
               'played ms': stats.playout.playedMs,
+              'shortened ms': Math.round(stats.playout.shortenedMs),
+              'lengthened ms': Math.round(stats.playout.lengthenedMs),
+              'buffered ms': stats.playout.bufferedMs,
               'target delay ms': stats.playout.targetDelayMs,
             }
           : {}),

@@ -62,8 +62,8 @@ function wanted(issue: z.core.$ZodIssue): string {
   return issue.message;
 }
 
-function kind(value: unknown): string {
-  return Array.isArray(value) ? 'a list' : typeof value;
+function kind(found: unknown): string {
+  return Array.isArray(found) ? 'a list' : typeof found;
 }
 
 const SECTIONS = { SIGNALING: 'signaling', MEDIA: 'media', REGISTRY: 'registry', GATEWAY_SIM: 'gatewaySim' } as const;

@@ -38,7 +38,7 @@ describe('the packet path', function () {
   });
 
   after(async () => {
-    for (const peer of peers) peer.close();
+    for (const socket of peers) socket.close();
     const { endpoints, paths, transcoders, portsInUse, nativeBytes } = plane.totals();
     await plane.close();
     assert.deepEqual(

@@ -286,10 +286,18 @@ class TranscoderImpl final : public Transcoder {
     const double target = delay_.targetMs();
     if (levelMs_ > target + 15 && decoded_.size() >= rate_ / 100) {
       const size_t before = decoded_.size();
-      if (removePeriod(decoded_, rate_)) levelMs_ -= static_cast<double>(before - decoded_.size()) * 1000 / rate_;
+      if (removePeriod(decoded_, rate_)) {
+        const double ms = static_cast<double>(before - decoded_.size()) * 1000 / rate_;
+        levelMs_ -= ms;
+        stats_.shortenedMs += ms;
+      }
     } else if (levelMs_ < target * 0.5 && decoded_.size() >= rate_ / 100) {
       const size_t before = decoded_.size();
-      if (insertPeriod(decoded_, rate_)) levelMs_ += static_cast<double>(decoded_.size() - before) * 1000 / rate_;
+      if (insertPeriod(decoded_, rate_)) {
+        const double ms = static_cast<double>(decoded_.size() - before) * 1000 / rate_;
+        levelMs_ += ms;
+        stats_.lengthenedMs += ms;
+      }
     }
     // Beyond the bound of the buffer nothing but leaving out helps.
     if (bufferedMs() > config_.jitterMaxMs + 100) decoded_.clear();

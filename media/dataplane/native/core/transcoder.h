@@ -57,6 +57,8 @@ struct TranscoderStats {
   uint64_t decodeErrors = 0;
   uint64_t playedMs = 0;
   uint64_t concealedMs = 0;
+  double shortenedMs = 0;       // by leaving out periods
+  double lengthenedMs = 0;
   uint32_t targetDelayMs = 0;
   uint32_t bufferedMs = 0;
 };

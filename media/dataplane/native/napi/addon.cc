@@ -296,6 +296,9 @@ napi_value stats(napi_env env, napi_callback_info info) {
     Writer playout(env);
     playout.set("concealedMs", static_cast<double>(s.playout->concealedMs))
         .set("playedMs", static_cast<double>(s.playout->playedMs))
+        .set("shortenedMs", s.playout->shortenedMs)
+        .set("lengthenedMs", s.playout->lengthenedMs)
+        .set("bufferedMs", s.playout->bufferedMs)
         .set("targetDelayMs", s.playout->targetDelayMs)
         .set("late", static_cast<double>(s.playout->late));
     out.set("playout", playout.value());

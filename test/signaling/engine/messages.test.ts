@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { describe, it } from 'mocha';
+import {
+  Message,
+  parseContacts,
+  parseMessage,
+  parseUri,
+  parseVia,
+  StreamFramer,
+} from '../../../signaling/engine/message/mod.ts';
+
+const REGISTER = [
+  'REGISTER sip:example.test SIP/2.0',
+  'v: SIP/2.0/UDP 192.0.2.1:5060 ;branch=z9hG4bK1;rport',
+  'From: "Alice, \\"A\\"" <sip:alice@example.test>;tag=1',
+  't: <sip:alice@example.test>',
+  'i: c1@192.0.2.1',
+  'CSeq: 1 REGISTER',
+  'Subject: folded',
+  ' over two lines',
+  'm: <sip:alice@192.0.2.1>;expires=60, "b" <sips:alice@[2001:db8::1]:5061;transport=tls>',
+  'l: 3',
+  '',
+  'abc',
+].join('\r\n');
+
+describe('SIP messages', () => {
+  it('are read with compact names, folded lines and quoted commas', () => {
+    const message = parseMessage(Buffer.from(REGISTER), 'datagram');
+    assert.ok(message instanceof Message);
+    assert.equal(message.get('call-id'), 'c1@192.0.2.1');
+    assert.equal(message.get('subject'), 'folded over two lines');
+    assert.equal(Buffer.from(message.body).toString(), 'abc');
+    const contacts = parseContacts(message.getAll('contact'));
+    assert.ok(contacts?.type === 'list');
+    assert.deepEqual(
+      contacts.contacts.map(({ uri }) => uri),
+      ['sip:alice@192.0.2.1', 'sips:alice@[2001:db8::1]:5061;transport=tls'],
+    );
+    assert.equal(parseVia(message.get('via') ?? '')?.params.get('branch'), 'z9hG4bK1');
+  });
+
+  it('come back from a stream however it is cut', () => {
+    const stream = Buffer.from(REGISTER + '\r\n\r\n' + REGISTER);
+    fc.assert(
+      fc.property(fc.array(fc.nat(stream.length), { maxLength: 12 }), (cuts) => {
+        const framer = new StreamFramer();
+        const points = [0, ...cuts.toSorted((a, b) => a - b), stream.length];
+        const found = points.slice(1).flatMap((end, i) => framer.push(stream.subarray(points[i], end)));
+        assert.equal(found.filter((item) => JSON.stringify(item).includes('REGISTER')).length, 2);
+      }),
+      { seed: 3, numRuns: 100 },
+    );
+  });
+
+  it('never make the parser throw', () => {
+    const bytes = Buffer.from(REGISTER);
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { maxLength: 20 }),
+        fc.nat(bytes.length),
+        (edits, end) => {
+          const copy = Buffer.from(bytes.subarray(0, end));
+          for (const [at, value] of edits) if (at < copy.length) copy[at] = value;
+          parseMessage(copy, 'datagram');
+        },
+      ),
+      { seed: 4, numRuns: 2000 },
+    );
+  });
+
+  for (const [text, user, host, port] of [
+    ['sip:alice@example.test', 'alice', 'example.test', undefined],
+    ['sips:a%20b@[::1]:5061;transport=tls', 'a b', '[::1]', 5061],
+    ['sip:+1-555;ext=2@192.0.2.1', '+1-555;ext=2', '192.0.2.1', undefined],
+    ['sip:192.0.2.1:99', undefined, '192.0.2.1', 99],
+  ] as const) {
+    it(`reads ${text}`, () => {
+      const uri = parseUri(text);
+      assert.deepEqual([uri?.user, uri?.host, uri?.port], [user, host, port]);
+    });
+  }
+
+  for (const text of ['tel:+1', 'sip:', 'sip:@host', 'sip:a@b:99999', 'sip:a@b c']) {
+    it(`does not read ${text}`, () => assert.equal(parseUri(text), undefined));
+  }
+});

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'mocha';
+import { Bindings, type Binding } from '../../../signaling/register/mod.ts';
+
+const NOW = 1_800_000_000_000;
+
+function binding(key: string, over: Partial<Binding> = {}): Binding {
+  return {
+    key,
+    contact: `sip:${key}`,
+    instance: undefined,
+    callId: 'c1',
+    cseq: 1,
+    expiresAt: NOW + 60_000,
+    source: { protocol: 'wss', address: '192.0.2.1', port: 40_000 },
+    userAgent: '',
+    ...over,
+  };
+}
+
+describe('bindings', () => {
+  let table: Bindings;
+  let reported: [string, number][];
+
+  beforeEach(() => {
+    reported = [];
+    table = new Bindings({ bindings: 3, perAor: 2 }, (tenant, aor, at) => reported.push([`${tenant}/${aor}`, at]));
+  });
+
+  it('keeps several contacts of one address of record, each with its own expiry', () => {
+    assert.equal(table.bind('t', 'alice', binding('a'), NOW), 'bound');
+    assert.equal(table.bind('t', 'alice', binding('b', { expiresAt: NOW + 120_000 }), NOW), 'bound');
+    assert.deepEqual(
+      table.of('t', 'alice', NOW + 90_000).map(({ key }) => key),
+      ['b'],
+    );
+    assert.equal(table.sweep(NOW + 90_000), 1);
+    assert.equal(table.size, 1);
+    assert.deepEqual(reported.at(-1), ['t/alice', NOW + 120_000]);
+  });
+
+  it('does not let an older request undo a newer one (RFC 3261 §10.3)', () => {
+    table.bind('t', 'alice', binding('a', { cseq: 5 }), NOW);
+    assert.equal(table.bind('t', 'alice', binding('a', { cseq: 4 }), NOW), 'out-of-order');
+    assert.equal(table.unbind('t', 'alice', 'a', 'c1', 5), false);
+    assert.equal(table.unbind('t', 'alice', 'a', 'c1', 6), true);
+    assert.equal(table.size, 0);
+    assert.deepEqual(reported.at(-1), ['t/alice', 0]);
+  });
+
+  it('is bounded for one address of record and as a whole', () => {
+    table.bind('t', 'alice', binding('a'), NOW);
+    table.bind('t', 'alice', binding('b'), NOW);
+    assert.equal(table.bind('t', 'alice', binding('c'), NOW), 'too-many');
+    table.bind('t', 'bob', binding('c'), NOW);
+    assert.equal(table.bind('t', 'carol', binding('d'), NOW), 'full');
+  });
+
+  it('forgets what came over a connection that is gone, and only that', () => {
+    table.bind('t', 'alice', binding('a'), NOW);
+    table.bind('t', 'bob', binding('b', { source: { protocol: 'wss', address: '192.0.2.1', port: 40_001 } }), NOW);
+    assert.equal(table.flowClosed({ protocol: 'wss', address: '192.0.2.1', port: 40_000 }), 1);
+    assert.equal(table.of('t', 'alice', NOW).length, 0);
+    assert.equal(table.of('t', 'bob', NOW).length, 1);
+  });
+
+  it('keeps tenants apart', () => {
+    table.bind('t', 'alice', binding('a'), NOW);
+    assert.equal(table.of('u', 'alice', NOW).length, 0);
+  });
+});
