@@ -88,6 +88,11 @@ export class Pop implements AsyncDisposable {
     return this.ports[kind].map(({ metrics }) => `127.0.0.1:${metrics}`);
   }
 
+  /** PEM of the certificate authority that `up` has made. */
+  ca(): string {
+    return readFileSync(join(this.#folder, 'data', 'tls', 'ca.pem'), 'utf8');
+  }
+
   /** The pid of a role's process now, e.g. `media-1`. */
   pid(id: string): number {
     const pid = this.ready.get(id)?.pid;

@@ -128,12 +128,12 @@ describe('transactions (RFC 3261 §17)', () => {
     layer = new TransactionLayer(
       {
         transmit: () => sent.push({ at: now, text: '' }),
-        request: (it) => (transaction.current = it),
+        request: (begun) => (transaction.current = begun),
         ack: () => undefined,
         cancel: () => undefined,
         response: () => undefined,
         strayResponse: () => undefined,
-        failed: (_it, why) => passed.push(why),
+        failed: (_failed, why) => passed.push(why),
         overloaded: () => undefined,
         orphaned: () => undefined,
         ended: () => undefined,
