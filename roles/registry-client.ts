@@ -10,7 +10,9 @@ import {
 import { startHeartbeat } from './heartbeat.ts';
 
 const TIMEOUT_MS = 1000;
-const PUBLISH_MS = 200;
+/** Changes of one moment leave together; a call from another node may follow a REGISTER at once. */
+const GATHER_MS = 10;
+const RETRY_MS = 1000;
 const MAX_CHANGES = 100_000;
 
 /** The registry over HTTP. What it last said of media nodes still serves while it is away. It owns a timer and a heartbeat. */
@@ -21,8 +23,9 @@ export class RegistryClient implements RegistryPort {
   readonly #heartbeat: ReturnType<typeof startHeartbeat>;
   readonly #lastMedia = new Map<string, Placement['media']>();
   readonly #changes = new Map<string, LocationChange>();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #turn = 0;
+  #left = false;
 
   constructor(options: {
     readonly url: string;
@@ -34,7 +37,6 @@ export class RegistryClient implements RegistryPort {
     this.#id = options.id;
     this.#log = options.log;
     this.#heartbeat = startHeartbeat({ registry: options.url, id: options.id, body: options.body, log: options.log });
-    this.#timer = setInterval(() => void this.#publish(), PUBLISH_MS);
   }
 
   async placeMedia(request: Parameters<RegistryPort['placeMedia']>[0]): Promise<Placement> {
@@ -64,6 +66,7 @@ export class RegistryClient implements RegistryPort {
     for (const change of changes) {
       if (this.#changes.size < MAX_CHANGES) this.#changes.set(`${change.tenant} ${change.aor}`, change);
     }
+    this.#publishIn(GATHER_MS);
     return Promise.resolve();
   }
 
@@ -74,12 +77,19 @@ export class RegistryClient implements RegistryPort {
   }
 
   async leave(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#left = true;
+    clearTimeout(this.#timer);
     await this.#heartbeat.stop();
+  }
+
+  #publishIn(ms: number): void {
+    if (this.#timer !== undefined || this.#left) return;
+    this.#timer = setTimeout(() => void this.#publish(), ms);
   }
 
   async #publish(): Promise<void> {
     if (this.#changes.size === 0) return;
+    let failed = false;
     const batch = [...this.#changes.values()].slice(0, 5000);
     for (const { tenant, aor } of batch) this.#changes.delete(`${tenant} ${aor}`);
     try {
@@ -91,7 +101,10 @@ export class RegistryClient implements RegistryPort {
         const key = `${change.tenant} ${change.aor}`;
         if (!this.#changes.has(key)) this.#changes.set(key, change);
       }
+      failed = true;
     }
+    this.#timer = undefined;
+    if (this.#changes.size > 0) this.#publishIn(failed ? RETRY_MS : GATHER_MS);
   }
 
   async #ask(method: string, path: string, body?: object): Promise<unknown> {

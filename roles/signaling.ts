@@ -186,6 +186,8 @@ async function start(
       log.info({ call: call.id, tenant: call.tenant, media: call.media?.node, cdr }, 'call ended');
     },
   });
+  const checker = setInterval(() => void b2bua.checkMedia(), 1000);
+  closers.push(() => Promise.resolve(clearInterval(checker)));
   await engine.attach(srf);
   await registry.heartbeat();
 

@@ -13,6 +13,8 @@ export interface MediaPort {
   release(handle: MediaHandle): Promise<void>;
   /** Ends one branch of a forked call. */
   releaseBranch(handle: MediaHandle, fromTag: string, viaBranch: string): Promise<void>;
+  /** False only when the node answers and does not know the call: it has timed out there, or the node was started anew. */
+  exists(handle: MediaHandle): Promise<boolean>;
   /** `lost`: three pings (1 s apart) went unanswered; every handle on that node is dead. */
   onNode(listener: (event: { readonly type: 'lost' | 'back'; readonly node: string }) => void): void;
 }

@@ -15,11 +15,15 @@ import { route, type Caller, type Destination } from './route.ts';
 /** Tells another node of the PoP which of its devices are meant. */
 const KIND_HEADER = 'X-Causeway-Kind';
 
+/** Seconds after which every call has been asked about. */
+const CHECK_TURNS = 20;
+
 /** Every call of this node: set-up, what happens within it, and its end. */
 export class B2bua {
   readonly #parts: B2buaParts;
   readonly #live = new LiveCalls();
   readonly #attempts = new Map<string, Attempt>();
+  #turn = 0;
 
   constructor(given: B2buaParts) {
     const parts = { ...given, media: withPassThrough(given.media) };
@@ -34,6 +38,37 @@ export class B2bua {
     parts.media.onNode(({ type, node }) => {
       if (type === 'lost') this.#mediaLost(node);
     });
+  }
+
+  /**
+   * Called once a second: asks every media node about one of its calls, and about every call within some twenty seconds.
+   * A node that was started anew answers pings as if nothing had happened; one call that it does not know tells.
+   */
+  async checkMedia(): Promise<void> {
+    const byNode = new Map<string, CallRecord[]>();
+    for (const call of this.#parts.calls.all()) {
+      if (call.state !== 'up' || !call.media) continue;
+      const known = byNode.get(call.media.control);
+      if (known) known.push(call);
+      else byNode.set(call.media.control, [call]);
+    }
+    this.#turn++;
+    await Promise.all(
+      [...byNode.values()].map(async (calls) => {
+        const share = calls.filter((_, index) => (index + this.#turn) % Math.min(calls.length, CHECK_TURNS) === 0);
+        const gone = await this.#endUnknown(share);
+        if (gone) await this.#endUnknown(calls.filter(({ state }) => state === 'up'));
+      }),
+    );
+  }
+
+  async #endUnknown(calls: readonly CallRecord[]): Promise<boolean> {
+    const alive = await Promise.all(calls.map(({ media }) => (media ? this.#parts.media.exists(media) : true)));
+    for (const [index, call] of calls.entries()) {
+      if (alive[index] === false && call.state === 'up')
+        this.#end(call, 'SIP;cause=503;text="media lost"', 'media lost');
+    }
+    return alive.includes(false);
   }
 
   /** Ends every call: the node is about to stop. */

@@ -16,6 +16,7 @@ export function withPassThrough(media: MediaPort): MediaPort {
     release: (handle) => (passes(handle) ? Promise.resolve() : media.release(handle)),
     releaseBranch: (handle, fromTag, viaBranch) =>
       passes(handle) ? Promise.resolve() : media.releaseBranch(handle, fromTag, viaBranch),
+    exists: (handle) => (passes(handle) ? Promise.resolve(true) : media.exists(handle)),
     onNode: (listener) => media.onNode(listener),
   };
 }

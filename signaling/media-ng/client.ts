@@ -75,6 +75,12 @@ export class MediaNg implements MediaPort {
     await this.#delete(handle, { 'from-tag': fromTag, 'via-branch': viaBranch });
   }
 
+  async exists(handle: MediaHandle): Promise<boolean> {
+    const query = { command: 'query', 'call-id': handle.callId };
+    const reply = await this.#socket.request(handle.control, query).catch(() => undefined);
+    return reply?.['result'] !== 'error' || refusal(handle, 'query', reply).code !== 'unknown-call';
+  }
+
   onNode(listener: (event: { readonly type: 'lost' | 'back'; readonly node: string }) => void): void {
     this.#listeners.push(listener);
   }

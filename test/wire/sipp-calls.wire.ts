@@ -79,7 +79,11 @@ describe('calls with SIPp', function () {
           ...['-i', '127.0.0.1', '-t', transport === 'udp' ? 'u1' : 't1', '-m', '1', '-d', '7000'],
           `127.0.0.1:${forwarder?.port ?? node.sip}`,
         ]);
-        await alice.callState('incoming');
+        const early = sipp.finished.then(({ errors }) =>
+          Promise.reject(new Error(`SIPp ended before the call: ${errors}`)),
+        );
+        await Promise.race([alice.callState('incoming'), early]);
+        early.catch(() => undefined);
         await alice.page.click('#answer');
         await alice.callState('talking');
         await until('the browser is heard at the phone', () => phone.toneOverRest(880) > 20);
