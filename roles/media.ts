@@ -9,6 +9,19 @@ import type { Role } from './role.ts';
 
 const SWEEP_MS = 1000;
 
+/** media/dataplane/native/net/types.h */
+const DROP_REASONS = [
+  'malformed',
+  'unknown-source',
+  'authentication',
+  'replay',
+  'no-keys',
+  'no-path',
+  'no-remote',
+  'send',
+  'ice',
+] as const;
+
 /** `address`, `name/address` or `name/address!advertised`. */
 export function parseInterface(text: string, index: number, publicAddress: string | undefined) {
   const match = /^(?:([^/]+)\/)?([^!]+)(?:!(.+))?$/.exec(text);
@@ -185,7 +198,7 @@ function registerMetrics(
     ];
   });
   counter('dropped_total', 'Datagrams not passed on, by reason.', ['reason'], () =>
-    Object.entries(dataplane.totals().dropped).map(([reason, count]) => [{ reason }, count]),
+    DROP_REASONS.map((reason) => [{ reason }, dataplane.totals().dropped[reason] ?? 0]),
   );
   counter('cpu_seconds_total', 'CPU time of the packet path.', [], () => [[{}, dataplane.totals().cpuMs / 1000]]);
   counter('dtls_handshakes_total', 'DTLS handshakes that ended.', ['result'], () => {

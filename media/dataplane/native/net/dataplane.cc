@@ -35,7 +35,7 @@ std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, Ev
     const int bytes = 4 << 20;
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    plane->shared_.push_back(std::make_unique<SharedPort>(fd, interface.name));
+    plane->shared_.push_back(std::make_unique<SharedPort>(fd, interface.name, plane->counters_));
     const size_t index = plane->shared_.size() - 1;
     if (!plane->workers_[index % plane->workers_.size()]->serve(plane->shared_.back().get(), index, error)) return nullptr;
   }

@@ -110,6 +110,11 @@ void SharedPort::remove(Endpoint* endpoint) {
 }
 
 void SharedPort::readAll(ReadBatch& batch) {
+  // Of nobody here: counted for the node alone.
+  const auto refused = [this](Drop why) {
+    counters_.packetsReceived.fetch_add(1, std::memory_order_relaxed);
+    counters_.dropped[why].fetch_add(1, std::memory_order_relaxed);
+  };
   for (int round = 0; round < 4; round++) {
     const size_t count = batch.read(fd_);
     if (count == 0) return;
@@ -122,15 +127,24 @@ void SharedPort::readAll(ReadBatch& batch) {
       bool check = false;
       if (looksLikeStun(packet)) {
         StunRequest request;
-        if (!parseBindingRequest(packet, request)) continue;
+        if (!parseBindingRequest(packet, request)) {
+          refused(kDropIce);
+          continue;
+        }
         const size_t colon = request.username.find(':');
         const auto found = byUfrag_.find(std::string(request.username.substr(0, colon)));
-        if (found == byUfrag_.end()) continue;
+        if (found == byUfrag_.end()) {
+          refused(kDropIce);
+          continue;
+        }
         endpoint = found->second;
         check = true;
       } else {
         const auto found = bySource_.find(from);
-        if (found == bySource_.end()) continue;
+        if (found == bySource_.end()) {
+          refused(kDropUnknownSource);
+          continue;
+        }
         endpoint = found->second;
       }
       Worker& worker = *endpoint->worker;

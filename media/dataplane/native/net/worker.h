@@ -58,7 +58,7 @@ class ReadBatch {
 // The one UDP port of all ICE legs on one interface. Lock order: this mutex, then a worker's.
 class SharedPort {
  public:
-  SharedPort(int fd, std::string interface) : fd_(fd), interface_(std::move(interface)) {}
+  SharedPort(int fd, std::string interface, Counters& counters) : fd_(fd), interface_(std::move(interface)), counters_(counters) {}
   ~SharedPort();
   int fd() const { return fd_; }
   const std::string& interface() const { return interface_; }
@@ -69,6 +69,7 @@ class SharedPort {
  private:
   const int fd_;
   const std::string interface_;
+  Counters& counters_;
   std::mutex mutex_;
   std::unordered_map<std::string, Endpoint*> byUfrag_;
   std::unordered_map<Address, Endpoint*, AddressHash> bySource_;
