@@ -1,0 +1,97 @@
+// The packet path with its threads and sockets under traffic, while endpoints come and go: for the thread sanitizer.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "../core/rtp.h"
+#include "../net/dataplane.h"
+
+using namespace causeway;
+
+int main() {
+  std::atomic<uint64_t> events{0};
+  std::string error;
+  DataplaneOptions options;
+  options.interfaces = {{"lo", "127.0.0.1", "127.0.0.1"}};
+  options.portMin = 17000;
+  options.portMax = 17199;
+  options.webrtcPort = 16999;
+  options.threads = 2;
+  auto plane = Dataplane::create(options, [&](Event) { events++; }, error);
+  if (!plane) {
+    std::printf("FAIL %s\n", error.c_str());
+    return 1;
+  }
+  std::atomic<bool> running{true};
+  // Two senders that shoot at the whole range and at the shared port.
+  std::thread senders[2];
+  for (int s = 0; s < 2; s++) {
+    senders[s] = std::thread([&running, s] {
+      Address any;
+      Address::parse("127.0.0.1", 0, any);
+      const int fd = bindUdp(any);
+      uint8_t packet[172] = {};
+      uint16_t sequence = 0;
+      while (running) {
+        for (int port = 17000; port < 17040; port++) {
+          Address to;
+          Address::parse("127.0.0.1", static_cast<uint16_t>(s == 1 && port % 4 == 0 ? 16999 : port), to);
+          writeRtp(packet, 0, false, sequence, sequence * 160u, 7);
+          ::sendto(fd, packet, sizeof(packet), MSG_DONTWAIT, to.sockaddrPtr(), to.length());
+        }
+        sequence++;
+        usleep(2000);
+      }
+      ::close(fd);
+    });
+  }
+  Dataplane::Failure failure;
+  for (int round = 0; round < 60; round++) {
+    Dataplane::Opened a;
+    Dataplane::Opened b;
+    Dataplane::Opened w;
+    EndpointSpec pair{SocketKind::kPair, "lo", "call" + std::to_string(round), std::nullopt};
+    EndpointSpec shared{SocketKind::kShared, "lo", "call" + std::to_string(round), IceCredentials{"frag" + std::to_string(round), std::string(24, 'p')}};
+    if (!plane->open(pair, a, failure) || !plane->open(pair, b, failure) || !plane->open(shared, w, failure)) {
+      std::printf("FAIL open: %s\n", failure.message.c_str());
+      return 1;
+    }
+    RemoteSpec remote;
+    Address::parse("127.0.0.1", b.rtp, remote.rtp);
+    plane->configure(a.id, remote, failure);
+    Address::parse("127.0.0.1", a.rtp, remote.rtp);
+    plane->configure(b.id, remote, failure);
+    RemoteSpec browser;
+    browser.crypto = DtlsSpec{false, {}};
+    browser.rtcpMux = true;
+    plane->configure(w.id, browser, failure);
+    TranscoderConfig config;
+    config.in = {{0, Codec::kPcmu, 8000, 1, 20, 0, true, false, 48000}};
+    config.out = {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000};
+    plane->setPath(a.id, b.id, round % 2 == 0 ? PathSpec{config} : PathSpec{}, failure);
+    plane->setPath(b.id, w.id, PathSpec{}, failure);
+    usleep(30'000);
+    EndpointStats stats;
+    plane->stats(a.id, stats);
+    plane->totals();
+    plane->idle(10);
+    plane->closeEndpoint(a.id);
+    plane->closeEndpoint(b.id);
+    plane->closeEndpoint(w.id);
+  }
+  running = false;
+  for (auto& sender : senders) sender.join();
+  const Totals totals = plane->totals();
+  plane->close();
+  if (totals.endpoints != 0 || totals.paths != 0 || totals.transcoders != 0 || totals.portsInUse != 0 || totals.nativeBytes != 0) {
+    std::printf("FAIL left: %llu endpoints, %lld bytes\n", static_cast<unsigned long long>(totals.endpoints), static_cast<long long>(totals.nativeBytes));
+    return 1;
+  }
+  std::printf("ok   %llu packets, %llu events\n", static_cast<unsigned long long>(totals.packetsReceived), static_cast<unsigned long long>(events.load()));
+  return 0;
+}
