@@ -1,7 +1,7 @@
 // npm test: installs what the tests need, runs the gate, then every wire and hostile file by itself, one after another,
 // each with a budget of wall time. The last line counts test cases.
 import { spawn } from 'node:child_process';
-import { globSync, readFileSync } from 'node:fs';
+import * as fs from 'node:fs';
 import { join } from 'node:path';
 
 const { install, ROOT } = await import('./install.mjs');
@@ -15,7 +15,8 @@ if (process.execPath !== node) {
 
 const environment = { ...process.env, PATH: `${join(node, '..')}:${process.env.PATH}` };
 const only = process.argv.slice(2).filter((text) => !text.startsWith('-'));
-const files = globSync(['test/**/*.wire.ts', 'test/**/*.hostile.ts'], { cwd: ROOT })
+const files = fs
+  .globSync(['test/**/*.wire.ts', 'test/**/*.hostile.ts'], { cwd: ROOT })
   .sort()
   .filter((file) => only.length === 0 || only.some((part) => file.includes(part)));
 let passed = 0;
@@ -53,7 +54,7 @@ process.exit(failed === 0 ? 0 : 1);
 
 /** Seconds, from the file's first lines: `// budget: 40 s`. */
 function budgetOf(file) {
-  return Number(/^\/\/ budget: (\d+) s/m.exec(readFileSync(join(ROOT, file), 'utf8'))?.[1] ?? 30);
+  return Number(/^\/\/ budget: (\d+) s/m.exec(fs.readFileSync(join(ROOT, file), 'utf8'))?.[1] ?? 30);
 }
 
 function reportOf(output) {

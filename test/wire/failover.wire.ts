@@ -31,9 +31,9 @@ describe('a node dies', function () {
       }
       return undefined;
     });
-    const before = pop.pid(busy);
+    const killed = pop.pid(busy);
     const registered = await alice.registeredAt();
-    process.kill(before, 'SIGKILL');
+    process.kill(killed, 'SIGKILL');
     const killedAt = Date.now();
     await alice.callState('ended', 5000);
     assert.ok(Date.now() - killedAt < 5000);
@@ -44,7 +44,7 @@ describe('a node dies', function () {
     await until('audio comes', async () => (await alice.stats()).packetsReceived > 20);
     await alice.page.click('#hang-up');
     await alice.callState('ended');
-    await until('it was started again', () => pop.pid(busy) !== before);
+    await until('it was started again', () => pop.pid(busy) !== killed);
     assert.match(pop.log, new RegExp(`${busy} was ended by SIGKILL; starting it again`));
   });
 

@@ -1,0 +1,110 @@
+// npm run nightly -- NAME: what takes longer than a test may. The last result of each stands in docs/results/.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { install, ROOT } from './install.mjs';
+
+const [name] = process.argv.slice(2);
+const RUNS = {
+  /** A Debian 12 root of its own, and in it the two commands, as a newcomer types them. */
+  bare: () => bare(),
+  /** The native tests with a hundred times the mutations. */
+  native: async () =>
+    run(await install(), [
+      join(ROOT, 'tools/native-check.mjs'),
+      '--full',
+      `--seed=${Math.floor(Date.now() / 86_400_000)}`,
+    ]),
+  /** Figures of the benchmarks in their long form. */
+  bench: async () => {
+    const node = await install();
+    const outputs = [];
+    for (const bench of ['transcode', 'setup'])
+      outputs.push(await run(node, [join(ROOT, 'tools/bench.mjs'), bench, '--full', '--json']));
+    return {
+      status: outputs.every(({ status }) => status === 0) ? 0 : 1,
+      output: outputs.map(({ output }) => output).join('\n'),
+    };
+  },
+};
+if (!RUNS[name]) {
+  console.error(`npm run nightly -- NAME, where NAME is one of: ${Object.keys(RUNS).join(', ')}`);
+  process.exit(2);
+}
+const started = new Date();
+const { status, output } = await RUNS[name]();
+mkdirSync(join(ROOT, 'docs/results'), { recursive: true });
+const seconds = Math.round((Date.now() - started.getTime()) / 1000);
+const result = `${name}: ${status === 0 ? 'passed' : 'failed'} in ${seconds} s, ${started.toISOString().slice(0, 10)}\n\n${output.slice(-8000)}`;
+writeFileSync(join(ROOT, `docs/results/${name}.txt`), `${result.trimEnd()}\n`);
+console.log(`${name}: ${status === 0 ? 'passed' : 'failed'} in ${seconds} s`);
+process.exit(status);
+
+function run(command, args, options = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: ROOT, ...options });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+        process.stdout.write(chunk);
+      });
+    }
+    child.on('close', (code) => resolve({ status: code ?? 1, output }));
+  });
+}
+
+async function bare() {
+  if (process.getuid?.() !== 0) return { status: 1, output: 'making a root file system needs root' };
+  if (
+    !existsSync('/usr/sbin/debootstrap') &&
+    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', 'debootstrap'], { stdio: 'inherit' }).status !== 0
+  ) {
+    return { status: 1, output: 'debootstrap is missing; install it: apt-get install -y debootstrap' };
+  }
+  const root = mkdtempSync(join(tmpdir(), 'causeway-bare-'));
+  try {
+    const base = await run('debootstrap', [
+      '--variant=minbase',
+      '--include=ca-certificates,nodejs,npm,git',
+      'bookworm',
+      root,
+    ]);
+    if (base.status !== 0) return base;
+    for (const file of ['/etc/resolv.conf', '/etc/apt/sources.list', '/etc/hosts', '/root/.npmrc'])
+      if (existsSync(file)) spawnSync('cp', [file, join(root, file)]);
+    for (const folder of [
+      '/etc/apt/apt.conf.d',
+      '/etc/apt/sources.list.d',
+      '/etc/apt/trusted.gpg.d',
+      '/usr/share/keyrings',
+      '/usr/local/share/ca-certificates',
+      '/etc/ssl/certs',
+    ]) {
+      if (existsSync(folder)) spawnSync('cp', ['-rL', `${folder}/.`, join(root, folder)]);
+    }
+    spawnSync('mount', ['-t', 'proc', 'proc', join(root, 'proc')]);
+    spawnSync('mount', ['--rbind', '/dev', join(root, 'dev')]);
+    spawnSync('git', ['clone', '-q', ROOT, join(root, 'srv/causeway')]);
+    const inside = (script) =>
+      run('chroot', [root, '/bin/sh', '-ec', `cd /srv/causeway; ${script}`], {
+        env: {
+          ...process.env,
+          HOME: '/root',
+          DEBIAN_FRONTEND: 'noninteractive',
+          PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        },
+      });
+    const start = await inside(
+      'timeout --preserve-status -s INT 300 npm start > /tmp/start.out 2>&1 & pid=$!; for i in $(seq 290); do grep -q \'"role":"up"\' /tmp/start.out && break; sleep 1; done; tail -3 /tmp/start.out; grep -q \'"role":"up"\' /tmp/start.out; kill -INT $pid; wait $pid',
+    );
+    if (start.status !== 0) return start;
+    const test = await inside('npm test');
+    return { status: test.status, output: `${start.output}\n${test.output}` };
+  } finally {
+    spawnSync('umount', ['-l', join(root, 'dev')]);
+    spawnSync('umount', ['-l', join(root, 'proc')]);
+    rmSync(root, { recursive: true, force: true });
+  }
+}
