@@ -33,13 +33,13 @@ if (!RUNS[name]) {
   process.exit(2);
 }
 const started = new Date();
-const { status, output } = await RUNS[name]();
+const outcome = await RUNS[name]();
 mkdirSync(join(ROOT, 'docs/results'), { recursive: true });
 const seconds = Math.round((Date.now() - started.getTime()) / 1000);
-const result = `${name}: ${status === 0 ? 'passed' : 'failed'} in ${seconds} s, ${started.toISOString().slice(0, 10)}\n\n${output.slice(-8000)}`;
+const result = `${name}: ${outcome.status === 0 ? 'passed' : 'failed'} in ${seconds} s, ${started.toISOString().slice(0, 10)}\n\n${outcome.output.slice(-8000)}`;
 writeFileSync(join(ROOT, `docs/results/${name}.txt`), `${result.trimEnd()}\n`);
-console.log(`${name}: ${status === 0 ? 'passed' : 'failed'} in ${seconds} s`);
-process.exit(status);
+console.log(`${name}: ${outcome.status === 0 ? 'passed' : 'failed'} in ${seconds} s`);
+process.exit(outcome.status);
 
 function run(command, args, options = {}) {
   return new Promise((resolve) => {

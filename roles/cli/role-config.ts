@@ -76,7 +76,8 @@ export function commonOf(flags: CommonFlags, config: Config, environment: NodeJS
   if (!['debug', 'info', 'warn', 'error'].includes(level)) {
     throw new ConfigError(`log-level: found "${level}", wanted debug, info, warn or error`);
   }
-  const publicAddress = flags['public-address'] ?? environment['CAUSEWAY_PUBLIC_ADDRESS'] ?? config.publicAddress;
+  // An empty variable is none: compose files cannot leave one out.
+  const publicAddress = flags['public-address'] ?? (environment['CAUSEWAY_PUBLIC_ADDRESS'] || config.publicAddress);
   if (publicAddress !== undefined && isIP(publicAddress) === 0) {
     throw new ConfigError(`public-address: found "${publicAddress}", wanted an IP address`);
   }
