@@ -13,7 +13,8 @@ export function welcome(
   ready: ReadonlyMap<string, ReadyLine>,
   accounts: readonly { readonly user: string; readonly number: string; readonly password: string }[] | undefined,
 ): string {
-  const signaling = [...ready.values()].filter(({ role }) => role === 'signaling');
+  const nodes = [...ready.values()].toSorted((a, b) => a.id.localeCompare(b.id));
+  const signaling = nodes.filter(({ role }) => role === 'signaling');
   const page = signaling[0]?.listen['page'] ?? '';
   const lines = [
     '',
@@ -33,7 +34,7 @@ export function welcome(
     const sip = ['udp', 'tcp', 'tls', 'wss'].flatMap((protocol) => listen[protocol] ?? []);
     lines.push(`  ${id.padEnd(12)} ${sip.join('  ')}`);
   }
-  const metrics = [...ready.values()].flatMap(({ listen }) => listen['metrics'] ?? []);
+  const metrics = nodes.flatMap(({ listen }) => listen['metrics'] ?? []);
   lines.push(
     `  metrics      ${metrics.map((url) => url.replace('http://', '')).join('  ')}`,
     '',
