@@ -172,6 +172,7 @@ async function setup() {
   );
   const sdp = (port) =>
     `v=0\r\no=b 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio ${port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n`;
+  const talking = new Set();
   srf2.invite(async (request, response) => {
     response.send(180);
     const dialog = await srf2.createUAS(request, response, { localSdp: sdp(phone.address().port) });
@@ -181,6 +182,7 @@ async function setup() {
     packet[0] = 0x80;
     const timer = setInterval(() => phone.send(packet, port, '127.0.0.1'), 20);
     phone.send(packet, port, '127.0.0.1');
+    talking.add(timer);
     dialog.on('destroy', () => clearInterval(timer));
   });
   const ringing = [];
@@ -201,6 +203,7 @@ async function setup() {
     await dialog.destroy();
     socket.close();
   }
+  for (const timer of talking) clearInterval(timer);
   await caller.close();
   await callee.close();
   phone.close();
