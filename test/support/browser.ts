@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
-import { sine, wav } from './tone.ts';
+import { sine, toneOverRest, wav } from './tone.ts';
 
 /** Debian's browser; the tests use no other. */
 const CHROMIUM = '/usr/bin/chromium';
@@ -88,6 +88,19 @@ export class Softphone implements AsyncDisposable {
   async listen(seconds: number): Promise<{ readonly samples: Float32Array; readonly rate: number }> {
     const { samples, rate } = await this.page.evaluate(record, seconds);
     return { samples: Float32Array.from(samples), rate };
+  }
+
+  /**
+   * How far a tone stands above the rest of what is heard, in dB: the best of up to four seconds, because the fake
+   * microphone of a busy machine stumbles now and then.
+   */
+  async tone(hz: number): Promise<number> {
+    let best = -Infinity;
+    for (let i = 0; i < 4 && best <= 20; i++) {
+      const { samples, rate } = await this.listen(1);
+      best = Math.max(best, toneOverRest(samples, hz, rate));
+    }
+    return best;
   }
 
   /** The audio figures of the page's latest connection. */

@@ -4,7 +4,6 @@ import { after, before, describe, it } from 'mocha';
 import { Softphone } from '../support/browser.ts';
 import { totalOver } from '../support/metrics.ts';
 import { ACCOUNTS, Pop } from '../support/pop.ts';
-import { toneOverRest } from '../support/tone.ts';
 import { until } from '../support/until.ts';
 
 const [ALICE, BOB] = ACCOUNTS;
@@ -34,15 +33,9 @@ describe('calls from the softphone page', function () {
     );
   }
 
-  /** The fake microphone of a busy machine stumbles now and then; a tone that is there is found in one of four seconds. */
   async function assertTone(phone: Softphone, hz: number): Promise<void> {
-    const heard: number[] = [];
-    for (let i = 0; i < 4 && !heard.some((decibels) => decibels > 20); i++) {
-      const { samples, rate } = await phone.listen(1);
-      heard.push(toneOverRest(samples, hz, rate));
-    }
-    const best = Math.max(...heard);
-    assert.ok(best > 20, `${hz} Hz is ${heard.map((decibels) => decibels.toFixed(1)).join(', ')} dB over the rest`);
+    const decibels = await phone.tone(hz);
+    assert.ok(decibels > 20, `${hz} Hz is ${decibels.toFixed(1)} dB over the rest`);
   }
 
   it('hears its own 880 Hz through the PSTN simulator, then a 440 Hz tone of the gateway', async () => {
