@@ -22,7 +22,8 @@ export async function runUp(flags: CommonFlags): Promise<number> {
   const publicAddress = common.publicAddress ?? (await defaultRouteAddress()) ?? '127.0.0.1';
   mkdirSync(common.dataDir, { recursive: true, mode: 0o700 });
   const raw: RawConfig = { ...embeddedConfig(publicAddress, common.dataDir), ...given, publicAddress };
-  if (given && given['gatewaySim'] === undefined) delete raw['gatewaySim'];
+  // Who writes down a PoP of their own says whether the simulator is part of it.
+  if (given?.['signaling'] !== undefined && given['gatewaySim'] === undefined) delete raw['gatewaySim'];
   const secretFile = sharedSecret(common.dataDir);
   raw['signaling'] = (raw['signaling'] as Record<string, unknown>[]).map((node) => ({
     nonceSecretFile: secretFile,

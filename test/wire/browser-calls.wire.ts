@@ -1,4 +1,4 @@
-// budget: 40 s
+// budget: 60 s
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'mocha';
 import { Softphone } from '../support/browser.ts';
@@ -74,6 +74,46 @@ describe('calls from the softphone page', function () {
     await alice.page.waitForFunction(() => document.getElementById('call-state')?.textContent === 'No such number', {
       timeout: 5000,
     });
+  });
+
+  it('is called back by number from the telephone network', async () => {
+    await using alice = await Softphone.open(pop.origin(0), 880);
+    await alice.signIn(ALICE.user, ALICE.password);
+    await alice.dial('606');
+    await alice.callState('talking');
+    await alice.callState('ended');
+    await alice.callState('incoming');
+    assert.equal(await alice.page.$eval('#call-peer', (element) => element.textContent), 'PSTN');
+    await alice.page.click('#answer');
+    await alice.callState('talking');
+    await until('the announcement is heard', async () => (await alice.stats()).packetsReceived > 50);
+    await alice.page.click('#hang-up');
+    await alice.callState('ended');
+  });
+
+  it('gives up a call that rings, and declines one that comes in', async () => {
+    await using alice = await Softphone.open(pop.origin(0), 880);
+    await using bob = await Softphone.open(pop.origin(1), 440);
+    await alice.signIn(ALICE.user, ALICE.password);
+    await bob.signIn(BOB.user, BOB.password);
+    await alice.dial('604');
+    await alice.callState('ringing');
+    await alice.page.click('#hang-up');
+    await alice.callState('ended');
+    await until('the call is gone', async () => (await totalOver(pop.metrics('signaling'), 'causeway_calls')) === 0);
+    await alice.page.$eval('#number', (element) => ((element as HTMLInputElement).value = ''));
+    await alice.dial(BOB.number);
+    await bob.callState('incoming');
+    await bob.page.click('#hang-up');
+    await alice.callState('ended');
+    assert.equal(await alice.page.$eval('#call-state', (element) => element.textContent), 'Busy');
+    for (const name of ['causeway_calls', 'causeway_sip_dialogs']) {
+      await until(`${name} is 0`, async () => (await totalOver(pop.metrics('signaling'), name)) === 0);
+    }
+    await until(
+      'no session is left',
+      async () => (await totalOver(pop.metrics('media'), 'causeway_media_sessions')) === 0,
+    );
   });
 
   it('calls an agent in another browser; each hears the tone of the other', async () => {

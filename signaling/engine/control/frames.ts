@@ -62,11 +62,6 @@ export function responseEcho(
   return `${id}|response|${command}|OK|${meta(about)}|${transactionId}|${dialogId}||Msg sent:|\r\n${text}`;
 }
 
-/** Progress of a proxied request: a final answer of one target. */
-export function proxyProgress(id: string, command: string, about: FrameMeta, text: string): string {
-  return `${id}|response|${command}|OK|${meta(about)}|||continue\r\n${text}`;
-}
-
 export function reply(id: string, command: string, ...fields: string[]): string {
   return `${id}|response|${command}|${fields.join('|')}`;
 }
