@@ -36,10 +36,17 @@ const started = new Date();
 const outcome = await RUNS[name]();
 mkdirSync(join(ROOT, 'docs/results'), { recursive: true });
 const seconds = Math.round((Date.now() - started.getTime()) / 1000);
-const result = `${name}: ${outcome.status === 0 ? 'passed' : 'failed'} in ${seconds} s, ${started.toISOString().slice(0, 10)}\n\n${outcome.output.slice(-8000)}`;
+const result = `${name}: ${outcome.status === 0 ? 'passed' : 'failed'} in ${seconds} s, ${started.toISOString().slice(0, 10)}\n\n${kept(outcome.output)}`;
 writeFileSync(join(ROOT, `docs/results/${name}.txt`), `${result.trimEnd()}\n`);
 console.log(`${name}: ${outcome.status === 0 ? 'passed' : 'failed'} in ${seconds} s`);
 process.exit(outcome.status);
+
+/** What is worth keeping: results, without addresses, paths and the chatter of package managers. */
+function kept(output) {
+  const noise = /:\/\/|\/tmp\/|^npm |^[WEI]: |"ready"|^debconf|^(Get|Hit|Ign|Reading|Building dependency|Fetched)/;
+  const lines = output.split(/\r?\n/).filter((line) => line.trim() !== '' && !noise.test(line));
+  return lines.slice(-120).join('\n');
+}
 
 function run(command, args, options = {}) {
   return new Promise((resolve) => {
@@ -96,13 +103,13 @@ async function bare() {
       'apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm git > /dev/null && node --version',
     );
     if (distribution.status !== 0) return distribution;
-    // Up, then Ctrl-C: two seconds later its ports are free again.
+    // Up, then Ctrl-C, which goes to the whole process group: two seconds later its ports are free again.
     const start = await inside(`
-      npm start > /tmp/start.out 2>&1 & pid=$!
+      perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV' npm start > /tmp/start.out 2>&1 & pid=$!
       for i in $(seq 290); do grep -q '"role":"up"' /tmp/start.out && break; sleep 1; done
       grep -v '"ready"' /tmp/start.out | tail -20
       grep -q '"role":"up"' /tmp/start.out
-      kill -INT $pid; sleep 2
+      kill -INT -- -$pid; sleep 2
       node -e "require('net').connect(7070, '127.0.0.1').on('error', () => process.exit(0)).on('connect', () => process.exit(1))"
     `);
     if (start.status !== 0) return start;
