@@ -109,7 +109,7 @@ async function bare() {
       for i in $(seq 290); do grep -q '"role":"up"' /tmp/start.out && break; sleep 1; done
       grep -v '"ready"' /tmp/start.out | tail -20
       grep -q '"role":"up"' /tmp/start.out
-      kill -INT -- -$pid; sleep 2
+      perl -e 'kill INT => -$ARGV[0]' $pid; sleep 2
       node -e "require('net').connect(7070, '127.0.0.1').on('error', () => process.exit(0)).on('connect', () => process.exit(1))"
     `);
     if (start.status !== 0) return start;
