@@ -69,8 +69,10 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
       (message, from) => {
         const result = runCommand(manager, message, Date.now());
         counters.requests.inc({ command: known(result.command), result: result.failed ?? 'ok' });
-        if (result.failed)
-          log.warn({ command: result.command, from, reason: result.reply['error-reason'] }, 'ng request refused');
+        const about = { call: result.callId?.slice(0, 128), command: result.command };
+        if (result.failed) log.warn({ ...about, from, reason: result.reply['error-reason'] }, 'ng request refused');
+        else if (result.command === 'delete') log.info({ ...about, totals: result.reply['totals'] }, 'media ended');
+        else if (result.command !== 'ping') log.debug(about, 'ng request done');
         return result;
       },
       () => performance.now(),

@@ -152,8 +152,7 @@ async function start(
     },
   });
   app.use('register', registrar);
-  app.use('options', (req: Req, res: Res) => {
-    void req;
+  app.use('options', (_req: Req, res: Res) => {
     res.send(200, {
       headers: {
         Allow: 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE, REGISTER',

@@ -13,6 +13,8 @@ type Dictionary = Readonly<Record<string, Bencode>>;
 
 export interface CommandResult {
   readonly command: string;
+  /** The call-id: joins this node's log with signaling's. */
+  readonly callId: string | undefined;
   readonly reply: Dictionary;
   /** For metrics and the log. */
   readonly failed: SessionError['code'] | 'bad-request' | undefined;
@@ -21,21 +23,27 @@ export interface CommandResult {
 /** One ng command on the sessions of this node. `now`: epoch ms. Never throws: what goes wrong is the reply. */
 export function runCommand(manager: SessionManager, message: Bencode | undefined, now: number): CommandResult {
   const command = isDictionary(message) ? text(message['command']) : undefined;
-  if (!isDictionary(message)) return failure('', 'bad-request', 'Could not decode dictionary');
-  if (command === undefined) return failure('', 'bad-request', 'Dictionary contains no key "command"');
+  if (!isDictionary(message)) return failure('', undefined, 'bad-request', 'Could not decode dictionary');
+  const callId = text(message['call-id']);
+  if (command === undefined) return failure('', callId, 'bad-request', 'Dictionary contains no key "command"');
   try {
     const run = COMMANDS[command];
-    if (!run) return failure(command, 'bad-request', 'Unrecognized command');
-    return { command, reply: run(manager, message, now), failed: undefined };
+    if (!run) return failure(command, callId, 'bad-request', 'Unrecognized command');
+    return { command, callId, reply: run(manager, message, now), failed: undefined };
   } catch (error) {
-    if (error instanceof SessionError) return failure(command, error.code, error.message);
+    if (error instanceof SessionError) return failure(command, callId, error.code, error.message);
     const about = error instanceof Error ? error.message : String(error);
-    return failure(command, 'bad-request', `Internal error: ${about}`);
+    return failure(command, callId, 'bad-request', `Internal error: ${about}`);
   }
 }
 
-function failure(command: string, failed: CommandResult['failed'], reason: string): CommandResult {
-  return { command, failed, reply: { result: 'error', 'error-reason': reason } };
+function failure(
+  command: string,
+  callId: string | undefined,
+  failed: CommandResult['failed'],
+  reason: string,
+): CommandResult {
+  return { command, callId, failed, reply: { result: 'error', 'error-reason': reason } };
 }
 
 const COMMANDS: Readonly<Record<string, (manager: SessionManager, message: Dictionary, now: number) => Dictionary>> = {

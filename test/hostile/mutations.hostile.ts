@@ -24,7 +24,7 @@ describe('10,000 mutated SIP messages and 10,000 mutated media packets during a 
   let pids: number[];
 
   before(async () => {
-    pop = await Pop.start({ base: 13_400, mediaBase: 42_100, gateway: 'simulator' });
+    pop = await Pop.start({ base: 13_400, mediaBase: 28_400, gateway: 'simulator' });
     alice = await Softphone.open(pop.origin(0), 880);
     await alice.signIn(ALICE.user, ALICE.password);
     await alice.dial('605');

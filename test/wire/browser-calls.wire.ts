@@ -13,7 +13,7 @@ describe('calls from the softphone page', function () {
   let pop: Pop;
 
   before(async () => {
-    pop = await Pop.start({ base: 13_000, mediaBase: 50_000 - 18_000, gateway: 'simulator' });
+    pop = await Pop.start({ base: 13_000, mediaBase: 20_000, gateway: 'simulator' });
   });
 
   after(async () => {

@@ -13,7 +13,7 @@ describe('a node dies', function () {
   let pop: Pop;
 
   before(async () => {
-    pop = await Pop.start({ base: 13_300, mediaBase: 40_000, gateway: 'simulator' });
+    pop = await Pop.start({ base: 13_300, mediaBase: 26_300, gateway: 'simulator' });
   });
 
   after(async () => {

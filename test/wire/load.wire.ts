@@ -22,7 +22,7 @@ describe('2,000 registrations and 500 calls with RTP at 25 a second', function (
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'causeway-load-'));
     const accounts = Array.from({ length: USERS }, (_, i) => ({ user: `user${i}`, password: `secret${i}` }));
-    pop = await Pop.start({ base: 13_200, mediaBase: 36_100, gateway: 'external', accounts });
+    pop = await Pop.start({ base: 13_200, mediaBase: 24_200, gateway: 'external', accounts });
   });
 
   after(async () => {
@@ -72,12 +72,12 @@ describe('2,000 registrations and 500 calls with RTP at 25 a second', function (
     );
     await using gateway = new Sipp([
       ...['-sf', file('gateway.xml', scenario('gateway')), '-i', '127.0.0.1', '-p', String(pop.ports.gateway)],
-      ...['-mi', '127.0.0.1', '-mp', '38200', '-rtp_echo', '-m', String(CALLS)],
+      ...['-mi', '127.0.0.1', '-mp', '30700', '-rtp_echo', '-m', String(CALLS)],
     ]);
     await using sipp = new Sipp([
       ...['-sf', file('phone.xml', phone), '-inf', users(CALLS), '-i', '127.0.0.1', '-p', '13291', '-mi', '127.0.0.1'],
       ...['-key', 'domain', 'causeway.local', '-key', 'callee', '+15551234', '-key', 'via', 'UDP'],
-      ...['-mp', '38300', '-d', '3000', '-m', String(CALLS), '-r', String(RATE), '-l', '200'],
+      ...['-mp', '30800', '-d', '3000', '-m', String(CALLS), '-r', String(RATE), '-l', '200'],
       `127.0.0.1:${pop.ports.signaling[0]?.sip}`,
     ]);
     const result = await sipp.finished;

@@ -20,7 +20,7 @@ describe('calls with SIPp', function () {
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'causeway-sipp-files-'));
-    pop = await Pop.start({ base: 13_100, mediaBase: 34_000, gateway: 'external' });
+    pop = await Pop.start({ base: 13_100, mediaBase: 22_100, gateway: 'external' });
   });
 
   after(async () => {
@@ -37,7 +37,7 @@ describe('calls with SIPp', function () {
   it('a browser calls SIPp as the gateway, which sends the audio back', async () => {
     await using gateway = new Sipp([
       ...['-sf', file('gateway.xml', scenario('gateway')), '-i', '127.0.0.1', '-p', String(pop.ports.gateway)],
-      ...['-mi', '127.0.0.1', '-mp', '36000', '-rtp_echo', '-m', '1'],
+      ...['-mi', '127.0.0.1', '-mp', '30600', '-rtp_echo', '-m', '1'],
     ]);
     await using alice = await Softphone.open(pop.origin(0), 880);
     await alice.signIn(ALICE.user, ALICE.password);

@@ -176,6 +176,50 @@ describe('ng offer and answer on a real packet path', () => {
     assert.equal(plane.totals().portsInUse, 0);
   });
 
+  it('ends a call on which nothing is heard, but not one on hold', async () => {
+    const impatient = new SessionManager({
+      dataplane: plane,
+      interfaces: ['default'],
+      maxSessions: 10,
+      timeoutSeconds: 0.3,
+    });
+    const now = Date.now();
+    const held = GATEWAY_SDP + 'a=sendonly\r\n';
+    for (const [callId, sdp] of [
+      ['silent', GATEWAY_SDP],
+      ['held', held],
+    ] as const) {
+      const command = { 'call-id': callId, 'from-tag': 'a' };
+      runCommand(impatient, { command: 'offer', ...command, sdp, ...offerKeys('plain', 'plain') }, now);
+      runCommand(
+        impatient,
+        { command: 'answer', ...command, 'to-tag': 'b', sdp, ...answerKeys('plain', 'plain') },
+        now,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.deepEqual(
+      impatient.sweep(Date.now()).map(({ callId }) => callId),
+      ['silent'],
+    );
+    assert.equal(impatient.size, 1);
+    impatient.close();
+    assert.equal(plane.totals().portsInUse, 0);
+  });
+
+  it('takes no more calls than it is told, and none while it drains', () => {
+    const small = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions: 1, timeoutSeconds: 60 });
+    const offer = (callId: string) =>
+      runCommand(small, { command: 'offer', 'call-id': callId, 'from-tag': 'a', sdp: GATEWAY_SDP }, 0).reply;
+    assert.equal(offer('one')['result'], 'ok');
+    assert.match(String(offer('two')['error-reason']), /limit/);
+    small.draining = true;
+    assert.equal(offer('one')['result'], 'ok');
+    assert.match(String(offer('three')['error-reason']), /draining/);
+    small.close();
+    assert.equal(plane.totals().portsInUse, 0);
+  });
+
   for (const [what, command, reason] of [
     ['an unknown command', { command: 'dance' }, /Unrecognized command/],
     ['an offer without SDP', { command: 'offer', 'call-id': 'x', 'from-tag': 'a' }, /No sdp/],
