@@ -2,7 +2,7 @@
 // add-on, the page. Plain JavaScript for the distribution's own Node (18 or newer), without dependencies.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 
@@ -153,12 +153,19 @@ function npmPackages() {
   const stamp = join(ROOT, 'node_modules', '.causeway-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash && nodeOf()) return;
   console.log('Installing npm packages (Node 24 is one of them)');
-  const result = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  });
-  if (result.error) fail('npm is missing; install it: apt-get install -y npm');
-  if (result.status !== 0) fail('npm ci failed; what it says stands above');
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const first = spawnSync('npm', args, { cwd: ROOT, stdio: 'inherit' });
+  if (first.error) fail('npm is missing; install it: apt-get install -y npm');
+  if (first.status !== 0) fail('npm ci failed; what it says stands above');
+  if (Number(process.versions.node.split('.')[0]) < 22) {
+    // An older npm leaves out, without a word, optional packages that ask for a newer Node than its own: the binaries
+    // of some tools. Node 24 is here now, so npm does it once more with that.
+    const cli = realpathSync(execFileSync('/bin/sh', ['-c', 'command -v npm'], { encoding: 'utf8' }).trim());
+    // Debian's npm takes its modules from where Debian's Node looks by itself.
+    const environment = { ...process.env, NODE_PATH: '/usr/share/nodejs:/usr/lib/nodejs', NODE_NO_WARNINGS: '1' };
+    const again = spawnSync(nodeOf(), [cli, ...args], { cwd: ROOT, stdio: 'inherit', env: environment });
+    if (again.status !== 0) fail('npm ci under Node 24 failed; what it says stands above');
+  }
   writeFileSync(stamp, hash);
 }
 

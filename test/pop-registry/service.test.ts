@@ -41,7 +41,7 @@ describe('the registry service', () => {
     await ask('PUT', '/v1/nodes/m2', { ...MEDIA, control: 'udp:m2:2223' });
     const place = async (avoid: string[] = []) => {
       const { body } = await ask('POST', '/v1/placements', { callId: 'c', tenant: 't', clients: [], avoid });
-      return (body?.['media'] as { node: string }).node;
+      return (body as { media: { node: string } }).media.node;
     };
     assert.deepEqual([await place(), await place()], ['m1', 'm2']);
     assert.equal(await place(['m1']), 'm2');
