@@ -31,9 +31,10 @@ export function sendResponse(
   const { status } = app;
   if (!request.inDialog) request.localTag ??= tagOf(app.get('to')) ?? core.ids.tag();
   const response = buildResponse(message, status, app.reason || undefined, request.localTag, flow, app);
-  const reliable = status > 100 && status < 200 && wants100rel(app);
+  const reliable = status > 100 && status < 200 && names100rel(app.getAll('require'));
   if (reliable) {
-    if (!wants100rel(message)) return nok('Remote endpoint does not support 100rel');
+    if (!names100rel([...message.getAll('require'), ...message.getAll('supported')]))
+      return nok('Remote endpoint does not support 100rel');
     if (response.get('contact') === undefined) response.append('Contact', `<${contactUri(flow)}>`);
   }
   openDialog(core, request, response);
@@ -124,6 +125,6 @@ function afterInviteAnswer(core: Core, request: ServerRequest, response: Message
   });
 }
 
-function wants100rel(message: { getAll(name: string): string[] }): boolean {
-  return [...message.getAll('require'), ...message.getAll('supported')].some((value) => /\b100rel\b/i.test(value));
+function names100rel(values: readonly string[]): boolean {
+  return values.some((value) => /\b100rel\b/i.test(value));
 }
