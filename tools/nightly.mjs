@@ -43,7 +43,8 @@ process.exit(outcome.status);
 
 /** What is worth keeping: results, without addresses, paths and the chatter of package managers. */
 function kept(output) {
-  const noise = /:\/\/|\/tmp\/|^npm |^[WEI]: |"ready"|^debconf|^(Get|Hit|Ign|Reading|Building dependency|Fetched)/;
+  const noise =
+    /:\/\/|\/tmp\/|^npm |^[WEI]: |"ready"|^debconf|^(Get|Hit|Ign|Reading|Building dependency|Fetched|Setting up|Unpacking|Preparing|Selecting|Processing|Regenerating|Extracting)|^update-alternatives|^invoke-rc/;
   const lines = output.split(/\r?\n/).filter((line) => line.trim() !== '' && !noise.test(line));
   return lines.slice(-120).join('\n');
 }

@@ -66,6 +66,10 @@ export interface RemoteSpec {
   readonly rtcp?: HostPort;
   /** How a source proves itself (rtpengine `endpoint-learning`). `off`: the SDP address only. ICE endpoints take checked pairs only. */
   readonly learning: 'off' | 'immediate' | 'delayed' | 'heuristic';
+  /**
+   * A source that has proven itself is never left. Otherwise its stream may move with its NAT: by its SRTP keys, or without
+   * them by its SSRC, after a second of silence. Packets of strangers are dropped either way.
+   */
   readonly strictSource: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;

@@ -21,6 +21,9 @@ class DelayEstimator {
     count_ = 0;
   }
 
+  // The sender's time line has moved against ours; what is known of the network stays.
+  void rebase() { started_ = false; }
+
   // `mediaUs`: the packet's place on the sender's time line, from its timestamp.
   void arrived(Micros now, Micros mediaUs) {
     const Micros delay = now - mediaUs;

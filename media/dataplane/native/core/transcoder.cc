@@ -145,6 +145,8 @@ class TranscoderImpl final : public Transcoder {
       mediaBase_ = now - place;
       delay_.reset();
     }
+    // After silence the buffer fills anew: how long the silence was says nothing about the network.
+    if (nextTick_ == kNever) delay_.rebase();
     delay_.arrived(now, place);
     PacketBuffer::Slot* slot = store(header, payload, static_cast<uint8_t>(format), false);
     if (slot == nullptr) return;
@@ -189,7 +191,7 @@ class TranscoderImpl final : public Transcoder {
     slot->format = format;
     slot->skip = skip;
     slot->timestamp = header.timestamp;
-    if (!skip) newestTimestamp_ = header.timestamp;
+    newestSequence_ = buffer_.count() == 1 ? sequence : std::max(newestSequence_, sequence);
     return slot;
   }
 
@@ -256,7 +258,7 @@ class TranscoderImpl final : public Transcoder {
     const auto gapSamples = static_cast<int64_t>(gap) * rate_ / clock;
     if (gapSamples >= static_cast<int64_t>(rate_ / 200) && gapSamples < static_cast<int64_t>(rate_) * 60) {
       // Silence that the sender did not send: it lasts as long as the timestamps say, less what we are behind.
-      const bool behind = levelMs_ > static_cast<double>(delay_.targetMs()) + 20;
+      const bool behind = bufferedMs() > static_cast<double>(delay_.targetMs()) + 20;
       const auto length = std::min<int64_t>(gapSamples, static_cast<int64_t>(frameSamples_));
       if (!behind) pcm_.resize(pcm_.size() + static_cast<size_t>(length), 0);
       expectedTimestamp_ += static_cast<uint32_t>(length * clock / rate_);
@@ -327,10 +329,10 @@ class TranscoderImpl final : public Transcoder {
 
   double bufferedMs() const {
     const double pcm = static_cast<double>(pcm_.size()) * 1000 / rate_;
-    if (!expectedKnown_ || buffer_.count() == 0) return pcm;
-    const auto ahead = static_cast<int32_t>(newestTimestamp_ - expectedTimestamp_);
-    const double frame = static_cast<double>(lastFrameSamples_) * 1000 / rate_;
-    return pcm + std::max(0.0, static_cast<double>(ahead) * 1000 / config_.in[inFormat_].clockRate + frame);
+    if (buffer_.count() == 0) return pcm;
+    // By sequence numbers: timestamps may jump, and silence that was not sent is not held either.
+    const auto ahead = static_cast<double>(std::max<int64_t>(0, newestSequence_ - nextSequence_ + 1));
+    return pcm + ahead * static_cast<double>(lastFrameSamples_) * 1000 / rate_;
   }
 
   void updateLevel() { levelMs_ += (bufferedMs() - levelMs_) / 16; }
@@ -404,9 +406,9 @@ class TranscoderImpl final : public Transcoder {
   bool playing_ = false;
   bool highestKnown_ = false;
   int64_t nextSequence_ = 0;
+  int64_t newestSequence_ = 0;
   bool expectedKnown_ = false;
   uint32_t expectedTimestamp_ = 0;
-  uint32_t newestTimestamp_ = 0;
   size_t lastFrameSamples_ = 160;
   bool quiet_ = false;
   Micros starvedUs_ = 0;

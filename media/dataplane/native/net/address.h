@@ -28,7 +28,7 @@ class Address {
     }
     return false;
   }
-  // From what the kernel filled in; an IPv4-mapped address becomes IPv4.
+  // From what the kernel filled in.
   static Address from(const sockaddr_storage& given) {
     Address out;
     if (given.ss_family == AF_INET6) {
@@ -41,7 +41,12 @@ class Address {
     }
     return out;
   }
-  bool known() const { return family() != 0 && port() != 0; }
+  // Somewhere a packet can be sent to: no hold (0.0.0.0, RFC 3264 §8.4), and no crowd that SDP points us at.
+  bool known() const {
+    if (port() == 0) return false;
+    if (family() == AF_INET6) return !IN6_IS_ADDR_UNSPECIFIED(&storage_.v6.sin6_addr) && !IN6_IS_ADDR_MULTICAST(&storage_.v6.sin6_addr);
+    return family() == AF_INET && ip()[0] != 0 && ip()[0] < 224;
+  }
   int family() const { return storage_.any.sa_family; }
   uint16_t port() const { return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port); }
   const sockaddr* sockaddrPtr() const { return &storage_.any; }

@@ -68,6 +68,8 @@ struct Endpoint {
   std::optional<Path> out;
   std::vector<Endpoint*> feeders;  // whose paths end here
 
+  int64_t countedBytes = 0;  // of nativeBytes
+
   Micros openedAt = 0;
   Micros lastRtpAt = -1;
   Micros scheduledAt = kNever;

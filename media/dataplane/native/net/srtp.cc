@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/params.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "../core/rtp.h"
@@ -11,7 +12,7 @@
 namespace causeway {
 namespace {
 
-constexpr size_t kMaxStreams = 16;  // SSRCs of one direction; a peer that uses more is not a phone
+constexpr size_t kMaxStreams = 16;  // SSRCs of one direction that are remembered
 constexpr size_t kGcmTag = 16;
 constexpr size_t kRtcpTag = 10;  // SHA1_32 shortens the tag of SRTP only (RFC 3711 §5.2, RFC 4568 §6.2)
 
@@ -92,7 +93,7 @@ bool SrtpContext::derive(const SrtpKey& key) {
         !deriveKey(key.key, key.salt, base + 2, std::span(session.salt).first(key.salt.size()))) {
       return false;
     }
-    const bool ok = open(session, cipherKey, auth, true);
+    const bool ok = open(session, cipherKey, auth);
     OPENSSL_cleanse(cipherKey.data(), cipherKey.size());
     OPENSSL_cleanse(auth.data(), auth.size());
     if (!ok) return false;
@@ -100,7 +101,7 @@ bool SrtpContext::derive(const SrtpKey& key) {
   return true;
 }
 
-bool SrtpContext::open(Session& session, std::span<const uint8_t> key, std::span<const uint8_t> auth, bool) {
+bool SrtpContext::open(Session& session, std::span<const uint8_t> key, std::span<const uint8_t> auth) {
   session.cipher = EVP_CIPHER_CTX_new();
   if (session.cipher == nullptr || EVP_CipherInit_ex(session.cipher, cipherOf(suite_), nullptr, key.data(), nullptr, 1) != 1) return false;
   if (gcm_) return true;
@@ -113,11 +114,19 @@ bool SrtpContext::open(Session& session, std::span<const uint8_t> key, std::span
   return session.mac != nullptr && EVP_MAC_init(session.mac, auth.data(), auth.size(), params) == 1;
 }
 
-SrtpContext::Stream* SrtpContext::stream(uint32_t ssrc) {
-  const auto found = streams_.find(ssrc);
-  if (found != streams_.end()) return &found->second;
-  if (streams_.size() >= kMaxStreams) return nullptr;
-  return &streams_[ssrc];
+// The place of an SSRC in the table; a new one takes that of the stream that has been silent longest: in a long call
+// with many transfers and much music on hold the old ones never come back.
+SrtpContext::Stream& SrtpContext::stream(uint32_t ssrc) {
+  auto found = streams_.find(ssrc);
+  if (found == streams_.end()) {
+    if (streams_.size() >= kMaxStreams) {
+      streams_.erase(std::min_element(streams_.begin(), streams_.end(),
+                                      [](const auto& a, const auto& b) { return a.second.usedAt < b.second.usedAt; }));
+    }
+    found = streams_.emplace(ssrc, Stream{}).first;
+  }
+  found->second.usedAt = ++uses_;
+  return found->second;
 }
 
 // RFC 3711 §4.1.1: IV = salt ⊕ SSRC ⊕ index.
@@ -168,8 +177,7 @@ bool SrtpContext::protect(uint8_t* packet, size_t& length) {
   const size_t header = headerSize(packet, length);
   if (header == 0) return false;
   const uint32_t ssrc = readU32(packet + 8);
-  Stream* s = stream(ssrc);
-  if (s == nullptr) return false;
+  Stream* s = &stream(ssrc);
   const uint64_t index = guessIndex(s->started, s->highest, readU16(packet + 2));
   if (!s->started || index > s->highest) s->highest = index;
   s->started = true;
@@ -216,8 +224,7 @@ SrtpResult SrtpContext::unprotect(uint8_t* packet, size_t& length) {
     if (!cipherCm(rtp_, ssrc, index, packet + header, size - header)) return SrtpResult::kAuthentication;
   }
   // Only what has proven itself may take a place in the table or move the window.
-  Stream* s = stream(ssrc);
-  if (s == nullptr) return SrtpResult::kTooManyStreams;
+  Stream* s = &stream(ssrc);
   if (!s->started) {
     s->started = true;
     s->highest = index;
@@ -236,10 +243,9 @@ SrtpResult SrtpContext::unprotect(uint8_t* packet, size_t& length) {
 bool SrtpContext::protectRtcp(uint8_t* packet, size_t& length) {
   if (length < 8) return false;
   const uint32_t ssrc = readU32(packet + 4);
-  Stream* s = stream(ssrc);
-  if (s == nullptr) return false;
-  s->rtcpIndex = (s->rtcpIndex + 1) & 0x7fffffff;
-  const uint32_t index = s->rtcpIndex;
+  // One counter for all SSRCs: an index never comes twice, whichever stream was forgotten in between.
+  sentRtcpIndex_ = (sentRtcpIndex_ + 1) & 0x7fffffff;
+  const uint32_t index = sentRtcpIndex_;
   if (gcm_) {
     // The tag stands before E and the index, which are authenticated with the header (RFC 7714 §9.2).
     uint8_t aad[12];
@@ -291,8 +297,7 @@ SrtpResult SrtpContext::unprotectRtcp(uint8_t* packet, size_t& length) {
     if (CRYPTO_memcmp(full, packet + body + 4, kRtcpTag) != 0) return SrtpResult::kAuthentication;
     if ((eIndex & 0x80000000U) != 0 && !cipherCm(rtcp_, ssrc, index, packet + 8, body - 8)) return SrtpResult::kAuthentication;
   }
-  Stream* s = stream(ssrc);
-  if (s == nullptr) return SrtpResult::kTooManyStreams;
+  Stream* s = &stream(ssrc);
   if (!s->rtcpStarted || index > s->rtcpIndex) {
     const uint32_t step = s->rtcpStarted ? index - s->rtcpIndex : 64;
     s->rtcpWindow = step >= 64 ? 1 : s->rtcpWindow << step | 1;

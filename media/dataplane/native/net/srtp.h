@@ -25,7 +25,7 @@ struct SrtpKey {
 size_t srtpKeyLength(SrtpSuite suite);
 size_t srtpSaltLength(SrtpSuite suite);
 
-enum class SrtpResult : uint8_t { kOk, kMalformed, kAuthentication, kReplay, kTooManyStreams };
+enum class SrtpResult : uint8_t { kOk, kMalformed, kAuthentication, kReplay };
 
 inline constexpr size_t kSrtpTrailer = 40;  // room behind the packet that protecting may need
 
@@ -49,6 +49,7 @@ class SrtpContext {
     bool started = false;
     uint64_t highest = 0;  // ROC and sequence
     uint64_t window = 0;
+    uint64_t usedAt = 0;  // of `uses_`
     uint32_t rtcpIndex = 0;
     bool rtcpStarted = false;
     uint64_t rtcpWindow = 0;
@@ -60,8 +61,8 @@ class SrtpContext {
   };
   SrtpContext() = default;
   bool derive(const SrtpKey& key);
-  bool open(Session& session, std::span<const uint8_t> key, std::span<const uint8_t> auth, bool encrypt);
-  Stream* stream(uint32_t ssrc);
+  bool open(Session& session, std::span<const uint8_t> key, std::span<const uint8_t> auth);
+  Stream& stream(uint32_t ssrc);
   bool cipherCm(Session& session, uint32_t ssrc, uint64_t index, uint8_t* data, size_t size);
   void tag(Session& session, std::span<const uint8_t> data, const uint8_t roc[4], uint8_t out[20]);
   bool seal(Session& session, const uint8_t iv[12], std::span<const uint8_t> aad, uint8_t* data, size_t size, bool encrypt);
@@ -73,6 +74,8 @@ class SrtpContext {
   Session rtp_;
   Session rtcp_;
   std::unordered_map<uint32_t, Stream> streams_;
+  uint64_t uses_ = 0;
+  uint32_t sentRtcpIndex_ = 0;
 };
 
 }  // namespace causeway

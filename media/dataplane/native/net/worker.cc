@@ -22,6 +22,7 @@ namespace {
 constexpr uint64_t kWakeId = 0;
 constexpr uint64_t kSharedBit = uint64_t{1} << 62;
 constexpr Micros kLearnUs = 3'000'000;     // how long a better source may still come
+constexpr Micros kSilentUs = 1'000'000;    // a stream that comes from elsewhere must have been silent for so long
 constexpr Micros kConsentUs = 30'000'000;  // RFC 7675 §5.1: no check for so long, no media
 constexpr Micros kReportUs = 5'000'000;    // RFC 3550 §6.2
 constexpr size_t kMaxChecked = 16;
@@ -85,6 +86,11 @@ ReadBatch::ReadBatch() {
 size_t ReadBatch::read(int fd) {
   for (auto& message : messages_) message.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
   const int count = ::recvmmsg(fd, messages_.data(), kReadBatch, MSG_DONTWAIT, nullptr);
+  for (int i = 0; i < count; i++) {
+    // Too long for the buffer: half a packet is worse than none.
+    auto& message = messages_[static_cast<size_t>(i)];
+    if (message.msg_hdr.msg_flags & MSG_TRUNC) message.msg_len = 0;
+  }
   return count < 0 ? 0 : static_cast<size_t>(count);
 }
 
@@ -298,7 +304,7 @@ bool Worker::add(Endpoint& endpoint) {
   endpoint.sender.lastTimestamp = randomU32();
   endpoints_[endpoint.id] = &endpoint;
   counters_.endpoints++;
-  counters_.nativeBytes += static_cast<int64_t>(sizeof(Endpoint));
+  countBytes(endpoint);
   if (endpoint.shared != nullptr) return true;
   for (int rtcp = 0; rtcp < 2; rtcp++) {
     const int fd = rtcp ? endpoint.rtcpFd : endpoint.rtpFd;
@@ -327,13 +333,11 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
     const auto* old = std::get_if<SdesSpec>(&before.crypto);
     if (!old || !sameKey(old->receive, sdes->receive) || !endpoint.receiveSrtp) endpoint.receiveSrtp = SrtpContext::create(sdes->receive);
     if (!old || !sameKey(old->send, sdes->send) || !endpoint.sendSrtp) endpoint.sendSrtp = SrtpContext::create(sdes->send);
-    if (endpoint.dtls) counters_.nativeBytes -= static_cast<int64_t>(DtlsSession::memoryBytes());
     endpoint.dtls.reset();
   } else if (const auto* dtls = std::get_if<DtlsSpec>(&remote.crypto)) {
     const auto* old = std::get_if<DtlsSpec>(&before.crypto);
     const bool same = old && endpoint.dtls && old->client == dtls->client && sameFingerprints(old->fingerprints, dtls->fingerprints);
     if (!same) {
-      if (endpoint.dtls) counters_.nativeBytes -= static_cast<int64_t>(DtlsSession::memoryBytes());
       endpoint.receiveSrtp.reset();
       endpoint.sendSrtp.reset();
       endpoint.dtlsReported = false;
@@ -341,20 +345,28 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
         const Address to = target(endpoint, false, monotonicNow());
         if (to.known()) ::sendto(endpoint.rtpFd, bytes.data(), bytes.size(), MSG_DONTWAIT, to.sockaddrPtr(), to.length());
       });
-      if (endpoint.dtls) counters_.nativeBytes += static_cast<int64_t>(DtlsSession::memoryBytes());
     }
     if (endpoint.dtls && dtls->client && target(endpoint, false, now).known()) {
       endpoint.dtls->start(now);
       afterDtls(endpoint, now);
     }
   } else {
-    if (endpoint.dtls) counters_.nativeBytes -= static_cast<int64_t>(DtlsSession::memoryBytes());
     endpoint.dtls.reset();
     endpoint.receiveSrtp.reset();
     endpoint.sendSrtp.reset();
   }
+  countBytes(endpoint);
   reschedule(endpoint);
   wake();
+}
+
+void Worker::countBytes(Endpoint& endpoint) {
+  auto bytes = static_cast<int64_t>(sizeof(Endpoint) + (endpoint.dtls ? DtlsSession::memoryBytes() : 0));
+  for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
+    if (srtp != nullptr) bytes += static_cast<int64_t>(srtp->memoryBytes());
+  }
+  counters_.nativeBytes += bytes - endpoint.countedBytes;
+  endpoint.countedBytes = bytes;
 }
 
 void Worker::countTranscoder(Path& path) {
@@ -427,10 +439,9 @@ void Worker::remove(Endpoint& endpoint) {
       ::close(fd);  // takes it out of epoll
     }
   }
-  if (endpoint.dtls) counters_.nativeBytes -= static_cast<int64_t>(DtlsSession::memoryBytes());
   endpoints_.erase(endpoint.id);
   counters_.endpoints--;
-  counters_.nativeBytes -= static_cast<int64_t>(sizeof(Endpoint));
+  counters_.nativeBytes -= endpoint.countedBytes;
 }
 
 // ---- packets in
@@ -443,7 +454,10 @@ void Worker::drop(Endpoint& endpoint, Drop why) {
 bool Worker::datagram(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<uint8_t> packet, Micros now) {
   counters_.packetsReceived.fetch_add(1, std::memory_order_relaxed);
   counters_.bytesReceived.fetch_add(packet.size(), std::memory_order_relaxed);
-  if (packet.empty()) return false;
+  if (packet.empty()) {
+    drop(endpoint, kDropMalformed);
+    return false;
+  }
   // RFC 7983 §7.
   const uint8_t first = packet[0];
   if (first < 4) return stun(endpoint, from, packet, now);
@@ -526,6 +540,7 @@ void Worker::afterDtls(Endpoint& endpoint, Micros now) {
     if (auto keys = endpoint.dtls->takeKeys()) {
       endpoint.receiveSrtp = SrtpContext::create(keys->receive);
       endpoint.sendSrtp = SrtpContext::create(keys->send);
+      countBytes(endpoint);
     }
   }
   const bool over = state == DtlsSession::State::kConnected || state == DtlsSession::State::kFailed;
@@ -548,6 +563,23 @@ bool Worker::mayAccept(Endpoint& endpoint, bool rtcp, const Address& from, Micro
   const SourceLearner& learner = rtcp && !endpoint.remote.rtcpMux ? endpoint.rtcp : endpoint.rtp;
   if (endpoint.remote.learning == Learning::kOff || learner.locked) return from == learner.current;
   return true;
+}
+
+// A NAT may give a stream a new address in mid-call. Its keys prove that it is the same one; without keys, its SSRC, which
+// a stranger would have to guess, after a second without a packet from where it was.
+bool Worker::mayHaveMoved(const Endpoint& endpoint, const uint8_t* packet, size_t length, Micros now) const {
+  if (!endpoint.configured || endpoint.ice() || endpoint.remote.strictSource || endpoint.remote.learning == Learning::kOff) return false;
+  if (!endpoint.rtp.locked || endpoint.lastRtpAt < 0 || now - endpoint.lastRtpAt < kSilentUs || length < 12) return false;
+  return endpoint.encrypted() || (endpoint.receiver.active() && readU32(packet + 8) == endpoint.receiver.ssrc());
+}
+
+void Worker::move(Endpoint& endpoint, const Address& from) {
+  endpoint.rtp.current = from;
+  // RTCP has moved with it, by a way of its own.
+  endpoint.rtcp.locked = false;
+  endpoint.rtcp.since = 0;
+  endpoint.rtcp.rank = -1;
+  sink_({Event::Type::kLearned, endpoint.id, false, true, {}, from});
 }
 
 // The packet has proven itself so far as it can. False: a better source is known.
@@ -591,7 +623,8 @@ uint32_t Worker::clockRateOf(const Endpoint& endpoint, uint8_t pt) const {
 }
 
 void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet, size_t length, Micros now) {
-  if (!mayAccept(endpoint, false, from, now)) {
+  const bool accepted = mayAccept(endpoint, false, from, now);
+  if (!accepted && !mayHaveMoved(endpoint, packet, length, now)) {
     drop(endpoint, kDropUnknownSource);
     return;
   }
@@ -611,7 +644,9 @@ void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet,
     drop(endpoint, kDropMalformed);
     return;
   }
-  if (!learn(endpoint, false, from, now)) {
+  if (!accepted) {
+    move(endpoint, from);
+  } else if (!learn(endpoint, false, from, now)) {
     drop(endpoint, kDropUnknownSource);
     return;
   }

@@ -118,7 +118,9 @@ class Worker {
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
   void afterDtls(Endpoint& endpoint, Micros now);
   bool mayAccept(Endpoint& endpoint, bool rtcp, const Address& from, Micros now);
+  bool mayHaveMoved(const Endpoint& endpoint, const uint8_t* packet, size_t length, Micros now) const;
   bool learn(Endpoint& endpoint, bool rtcp, const Address& from, Micros now);
+  void move(Endpoint& endpoint, const Address& from);
   void rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet, size_t length, Micros now);
   void rtcpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet, size_t length, Micros now);
   void pollTranscoder(Endpoint& from, Micros now);
@@ -131,6 +133,7 @@ class Worker {
   void tick(Endpoint& endpoint, Micros now);
   void reschedule(Endpoint& endpoint);
   uint32_t clockRateOf(const Endpoint& endpoint, uint8_t pt) const;
+  void countBytes(Endpoint& endpoint);
   void countTranscoder(Path& path);
 
   Counters& counters_;
