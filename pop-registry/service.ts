@@ -91,10 +91,12 @@ export function createService(options: ServiceOptions): FastifyInstance {
     if (!id.success) return problem(reply, 400, 'id must be 1 to 64 characters');
     if (!body.success) return problem(reply, 400, explain(body.error));
     const { control, probe, uri, sip, ...rest } = body.data;
+    const known = nodes.get(id.data) !== undefined;
     if (!nodes.beat({ id: id.data, ...rest, control, probe, uri, sip, seenAt: now() })) {
       return problem(reply, 507, 'the registry knows too many nodes');
     }
-    return reply.code(204).send();
+    // 201 asks a signaling node to publish all its locations: this registry knows none of them.
+    return reply.code(known ? 204 : 201).send();
   });
   app.delete<{ Params: { id: string } }>('/v1/nodes/:id', (request, reply) => {
     nodes.remove(request.params.id);

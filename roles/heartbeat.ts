@@ -7,6 +7,8 @@ export function startHeartbeat(options: {
   readonly body: () => object;
   readonly log: Logger;
   readonly everyMs?: number;
+  /** The registry did not know this node: it is new there, or the registry is. */
+  readonly onUnknown?: () => void;
 }): { stop(): Promise<void>; now(): Promise<void> } {
   const url = `${options.registry.replace(/\/$/, '')}/v1/nodes/${encodeURIComponent(options.id)}`;
   let reachable: boolean | undefined;
@@ -20,6 +22,7 @@ export function startHeartbeat(options: {
       });
       if (!answer.ok) throw new Error(`the registry answered ${answer.status}: ${(await answer.text()).slice(0, 200)}`);
       await answer.arrayBuffer();
+      if (answer.status === 201) options.onUnknown?.();
       if (reachable === false) options.log.info({ registry: options.registry }, 'registry reachable again');
       reachable = true;
     } catch (error) {

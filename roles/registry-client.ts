@@ -32,11 +32,19 @@ export class RegistryClient implements RegistryPort {
     readonly id: string;
     readonly log: Logger;
     readonly body: () => object;
+    /** Publishes every location anew. */
+    readonly publishAll: () => void;
   }) {
     this.#base = options.url.replace(/\/$/, '');
     this.#id = options.id;
     this.#log = options.log;
-    this.#heartbeat = startHeartbeat({ registry: options.url, id: options.id, body: options.body, log: options.log });
+    this.#heartbeat = startHeartbeat({
+      registry: options.url,
+      id: options.id,
+      body: options.body,
+      log: options.log,
+      onUnknown: options.publishAll,
+    });
   }
 
   async placeMedia(request: Parameters<RegistryPort['placeMedia']>[0]): Promise<Placement> {

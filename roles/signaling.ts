@@ -90,6 +90,7 @@ async function start(
     url: config.registry,
     id: config.id,
     log,
+    publishAll: () => bindings.reportAll(),
     body: () => ({
       role: 'signaling',
       pop: config.pop,

@@ -108,6 +108,11 @@ export class Bindings {
     return count;
   }
 
+  /** Tells the listener of every address of record, as if each had just changed. */
+  reportAll(): void {
+    for (const key of this.#byAor.keys()) this.#report(key);
+  }
+
   /** Drops what has expired; called about once a second. */
   sweep(now: number): number {
     let count = 0;

@@ -29,6 +29,7 @@ describe('the registry service', () => {
     const none = await ask('GET', '/v1/discovery?client=alice');
     assert.equal(none.status, 503);
     assert.equal(none.body?.['detail'], 'no signaling node is up');
+    assert.equal((await ask('PUT', '/v1/nodes/s1', SIGNALING)).status, 201);
     assert.equal((await ask('PUT', '/v1/nodes/s1', SIGNALING)).status, 204);
     const found = await ask('GET', '/v1/discovery?client=alice');
     assert.deepEqual(found.body?.['signaling'], [{ pop: 'p', node: 's1', uri: 'wss://s1', weight: 100 }]);

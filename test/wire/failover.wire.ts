@@ -48,6 +48,27 @@ describe('a node dies', function () {
     assert.match(pop.log, new RegExp(`${busy} was ended by SIGKILL; starting it again`));
   });
 
+  it('registry: calls between users of different nodes work as soon as it is back', async () => {
+    await using alice = await Softphone.open(pop.origin(0), 880);
+    await using bob = await Softphone.open(pop.origin(1), 440);
+    await alice.signIn(ALICE.user, ALICE.password);
+    await bob.signIn(BOB.user, BOB.password);
+    const died = pop.pid('registry');
+    process.kill(died, 'SIGKILL');
+    await until('it was started again', () => pop.pid('registry') !== died);
+    const url = `http://127.0.0.1:${pop.ports.registry}/v1/locations/default`;
+    for (const { user } of [ALICE, BOB]) {
+      await until(`${user} is known again`, async () => {
+        const { locations } = (await (await fetch(`${url}/${user}`)).json()) as { locations: unknown[] };
+        return locations.length === 1;
+      });
+    }
+    await alice.dial('bob');
+    await bob.callState('incoming');
+    await alice.page.click('#hang-up');
+    await bob.callState('ended');
+  });
+
   it('signaling: the page registers at the backup, and a call to it rings there', async () => {
     await using alice = await Softphone.open(pop.origin(0), 880);
     await alice.signIn(ALICE.user, ALICE.password);

@@ -97,6 +97,89 @@ describe('the packet path', function () {
     eb.close();
   });
 
+  for (const strictSource of [false, true]) {
+    it(`a stream that a NAT moves is ${strictSource ? 'refused (strict source)' : 'followed by its SSRC, a stranger is not'}`, async () => {
+      const [a, moved, stranger, b] = [await peer(), await peer(), await peer(), await peer()];
+      const [ea, eb] = [pair('move'), pair('move')];
+      ea.configure({ ...PLAIN, strictSource, rtp: { address: '127.0.0.1', port: a.at } });
+      eb.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: b.at } });
+      plane.setPath(ea, eb, { mode: 'relay' });
+      plane.setPath(eb, ea, { mode: 'relay' });
+      const heard: Buffer[] = [];
+      b.on('message', (packet: Buffer) => heard.push(packet.subarray(12)));
+      const send = (from: Socket, sequence: number, ssrc: number, text: string) =>
+        from.send(rtp(0, sequence, sequence * 160, ssrc, Buffer.from(text)), ea.rtp.port, '127.0.0.1');
+      const dropped = () => ea.stats().dropped['unknown-source'] ?? 0;
+      send(a, 1, 77, 'first');
+      await until('the first packet', () => heard.length === 1, 2000);
+      // Before it has been silent for a second, nobody can take its place.
+      send(moved, 2, 77, 'too early');
+      await until('a drop', () => dropped() === 1, 2000);
+      await until('silence', () => (ea.stats().lastPacketMs ?? 0) > 1000, 3000);
+      send(stranger, 3, 78, 'evil');
+      await until('a drop', () => dropped() === 2, 2000);
+      send(moved, 4, 77, 'moved');
+      if (strictSource) await until('a drop', () => dropped() === 3, 2000);
+      else {
+        await until('the moved packet', () => heard.length === 2, 2000);
+        b.send(rtp(0, 1, 0, 5, Buffer.from('back')), eb.rtp.port, '127.0.0.1');
+        const [back] = (await once(moved, 'message')) as [Buffer];
+        assert.equal(back.subarray(12).toString(), 'back');
+      }
+      assert.deepEqual(heard.map(String), strictSource ? ['first'] : ['first', 'moved']);
+      ea.close();
+      eb.close();
+    });
+  }
+
+  it('sends nothing to a party that is held or points us at a crowd', async () => {
+    const a = await peer();
+    for (const address of ['0.0.0.0', '239.1.2.3', '255.255.255.255']) {
+      const [ea, eb] = [pair('held'), pair('held')];
+      ea.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: a.at } });
+      eb.configure({ ...PLAIN, rtp: { address, port: 4000 } });
+      plane.setPath(ea, eb, { mode: 'relay' });
+      a.send(rtp(0, 1, 0, 1, Buffer.from('x')), ea.rtp.port, '127.0.0.1');
+      await until('a drop', () => eb.stats().dropped['no-remote'] === 1, 2000);
+      assert.equal(eb.stats().sent.packets, 0);
+      ea.close();
+      eb.close();
+    }
+  });
+
+  it('reports on a stream that it makes itself, and measures the round trip by the answer', async () => {
+    const [a, b, bRtcp] = [await peer(), await peer(), await peer()];
+    const [ea, eb] = [pair('rtcp'), pair('rtcp')];
+    ea.configure({ ...PLAIN, rtp: { address: '127.0.0.1', port: a.at } });
+    eb.configure({
+      ...PLAIN,
+      rtp: { address: '127.0.0.1', port: b.at },
+      rtcp: { address: '127.0.0.1', port: bRtcp.at },
+    });
+    const jitter = { minMs: 40, maxMs: 400 };
+    plane.setPath(ea, eb, { mode: 'transcode', in: [PCMU], out: OPUS, dtmf: [], jitter });
+    const audio = once(b, 'message') as Promise<[Buffer]>;
+    for (let i = 0; i < 3; i++) {
+      a.send(rtp(0, i, i * 160, 5, muLaw(sine(440, 0.02, 8000))), ea.rtp.port, '127.0.0.1');
+    }
+    const ssrc = (await audio)[0].readUInt32BE(8);
+    const [report] = (await once(bRtcp, 'message')) as [Buffer];
+    assert.equal(report[1], 200, 'a sender report');
+    assert.equal(report.readUInt32BE(4), ssrc);
+    assert.ok(report.readUInt32BE(20) > 0, 'packets sent');
+    // RFC 3550 §6.4.2: our receiver report names the middle of its NTP time.
+    const answer = Buffer.alloc(32);
+    answer.writeUInt32BE(0x81c9_0007, 0);
+    answer.writeUInt32BE(6, 4);
+    answer.writeUInt32BE(ssrc, 8);
+    answer.writeUInt32BE(report.readUInt32BE(10), 24);
+    bRtcp.send(answer, eb.rtcp?.port ?? 0, '127.0.0.1');
+    await until('a round trip', () => eb.stats().roundTripMs !== undefined, 2000);
+    assert.ok((eb.stats().roundTripMs ?? 1e9) < 200, `${eb.stats().roundTripMs} ms`);
+    ea.close();
+    eb.close();
+  });
+
   it('encrypts with SDES on one side and not on the other, and refuses replays', async () => {
     const [a, b, c] = [await peer(), await peer(), await peer()];
     const key = (seed: number) => ({ suite: 'AES_CM_128_HMAC_SHA1_80' as const, keySalt: Buffer.alloc(30, seed) });
