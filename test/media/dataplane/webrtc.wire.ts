@@ -97,6 +97,8 @@ describe('a WebRTC leg against werift (ICE, DTLS-SRTP)', function () {
             `a=fingerprint:sha-256 ${plane.dtls.fingerprint}`,
             `a=setup:${role === 'server' ? 'passive' : 'active'}`,
             `a=candidate:1 1 udp 2130706431 127.0.0.1 ${webrtc.rtp.port} typ host`,
+            'a=ssrc:7 cname:phone',
+            'a=ssrc:7 msid:phone audio',
             'a=end-of-candidates',
             '',
           ].join('\r\n'),
