@@ -1,4 +1,4 @@
-// budget: 60 s
+// budget: 75 s
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'mocha';
