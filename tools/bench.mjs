@@ -57,7 +57,7 @@ async function transcode() {
   const ports = [];
   for (let i = 0; i < calls; i++) {
     const open = () => plane.openEndpoint({ socket: 'pair', interface: 'lo', affinity: `c${i}` });
-    // PCMU in at e1, Opus from e2 to e3, and e3 turns it back: each call is coded four times, as two calls would be.
+    // PCMU in at e1, Opus from e2 to e3, PCMU out at e4: both codings of one call, each once.
     const [e1, e2, e3, e4] = [open(), open(), open(), open()];
     e1.configure(remote(sender.address().port));
     e2.configure(remote(e3.rtp.port));
