@@ -11,6 +11,8 @@ import {
 
 type Dictionary = Readonly<Record<string, Bencode>>;
 
+const MAX_NAME = 1024;
+
 export interface CommandResult {
   readonly command: string;
   /** The call-id: joins this node's log with signaling's. */
@@ -27,7 +29,7 @@ export function runCommand(manager: SessionManager, message: Bencode | undefined
   const callId = text(message['call-id']);
   if (command === undefined) return failure('', callId, 'bad-request', 'Dictionary contains no key "command"');
   try {
-    const run = COMMANDS[command];
+    const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
     if (!run) return failure(command, callId, 'bad-request', 'Unrecognized command');
     return { command, callId, reply: run(manager, message, now), failed: undefined };
   } catch (error) {
@@ -93,12 +95,16 @@ const COMMANDS: Readonly<Record<string, (manager: SessionManager, message: Dicti
 };
 
 function sdpRequest(message: Dictionary) {
-  const viaBranch = text(message['via-branch']);
+  for (const key of ['call-id', 'from-tag', 'to-tag', 'via-branch']) {
+    // They are kept for as long as the call is.
+    if ((text(message[key])?.length ?? 0) > MAX_NAME)
+      throw new SessionError('bad-request', `${key} is longer than ${MAX_NAME} characters`);
+  }
   return {
     callId: needed(message, 'call-id'),
     fromTag: needed(message, 'from-tag'),
     toTag: text(message['to-tag']) || undefined,
-    viaBranch: viaBranch === '' ? undefined : viaBranch,
+    viaBranch: text(message['via-branch']) || undefined,
     sdp: needed(message, 'sdp'),
     flags: readFlags(message),
   };
@@ -112,7 +118,7 @@ function needed(message: Dictionary, key: string): string {
 
 /** Times and figures of a call, as `query` and `delete` show them. */
 function describe(session: Session, now: number): Dictionary {
-  const tags: Record<string, Bencode> = {};
+  const tags: Record<string, Bencode> = Object.create(null) as Record<string, Bencode>;
   const total = { packets: 0, bytes: 0, errors: 0 };
   for (const [number, { a, b, lines, viaBranch }] of session.dialogues.entries()) {
     for (const [name, party] of [

@@ -59,6 +59,8 @@ export interface ComposedLine {
   readonly codecs: readonly Codec[] | undefined;
   readonly rejected: boolean;
   readonly mid: string | undefined;
+  /** The party whose text this is holds by 0.0.0.0; with an address of ours the direction must say it. */
+  readonly nullHold: boolean;
 }
 
 /** Rewrites the text of one party for the other. `lines` has an entry for every media line. */
@@ -93,7 +95,7 @@ export function compose(
     const line = lines[index];
     return line === undefined || line.rejected
       ? rejectedLine(part, line)
-      : mediaLine(part, line, dataplane, flags, first);
+      : mediaLine(part, line, dataplane, flags, text.session.some((own) => own.startsWith('c=')) ? first : undefined);
   });
   return joinSdp({ session, media });
 }
@@ -123,13 +125,12 @@ function mediaLine(
   const gone = new Set([...TRANSPORT, ...(webrtc ? ['mid', 'bundle-only'] : BROWSER)]);
   if (flags.flags.has('strip-extmap')) gone.add('extmap');
   let body = withConnection(withoutAttributes(rest, gone), endpoint.rtp.address);
-  if (
-    sessionAddress !== undefined &&
-    endpoint.rtp.address !== sessionAddress &&
-    !body.some((l) => l.startsWith('c='))
-  ) {
-    body.unshift(`c=IN ${isIPv6(endpoint.rtp.address) ? 'IP6' : 'IP4'} ${endpoint.rtp.address}`);
+  if (endpoint.rtp.address !== sessionAddress && !body.some((own) => own.startsWith('c='))) {
+    // RFC 8866 §5: behind the title, before all else.
+    const at = body[0]?.startsWith('i=') ? 1 : 0;
+    body.splice(at, 0, `c=IN ${isIPv6(endpoint.rtp.address) ? 'IP6' : 'IP4'} ${endpoint.rtp.address}`);
   }
+  if (line.nullHold) body = [...body.filter((own) => own !== 'a=sendrecv'), 'a=sendonly'];
   const { codecs } = line;
   if (codecs) body = withCodecs(body, codecs);
   const pts = codecs ? codecs.map(({ pt }) => String(pt)) : formats;

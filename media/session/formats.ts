@@ -47,13 +47,11 @@ export function agree(
   // Nobody can help: the answer goes through as it is, as rtpengine does it.
   if (!best) return { forOfferer: answer, transcode: undefined };
   if (taken(best)) {
-    // The offerer's own numbers; what it did not offer is not for it.
-    const shared = answer.flatMap(
-      (codec) => offer.find((other) => sameCodec(other, codec) && other.pt === codec.pt) ?? [],
-    );
-    const usable = shared.some(isSpeech) ? shared : [best, ...shared];
-    const forOfferer = flags.flags.has('single-codec') ? single(usable, best) : usable;
-    return { forOfferer: withFmtp(forOfferer, answer), transcode: undefined };
+    // What was not offered is not for the offerer. Numbers and parameters are the answerer's, about what it receives
+    // (RFC 3264 §6.1): packets reach it as they are.
+    const shared = answer.filter((codec) => offer.some((other) => sameCodec(other, codec)));
+    const speech = shared.find((codec) => sameCodec(codec, best)) ?? best;
+    return { forOfferer: flags.flags.has('single-codec') ? single(shared, speech) : shared, transcode: undefined };
   }
   const event = answer.some(isEvent) ? eventFor(offer, best) : undefined;
   return { forOfferer: event ? [best, event] : [best], transcode: { offerer: best, answerer: chosen } };
@@ -62,14 +60,6 @@ export function agree(
 function single(codecs: readonly Codec[], speech: Codec): Codec[] {
   const event = eventFor(codecs, speech);
   return event ? [speech, event] : [speech];
-}
-
-/** The answerer's parameters are about what it receives: the offerer must see them (RFC 3264 §6.1). */
-function withFmtp(codecs: readonly Codec[], answer: readonly Codec[]): Codec[] {
-  return codecs.map((codec) => {
-    const answered = answer.find((other) => other.pt === codec.pt && sameCodec(other, codec));
-    return answered ? { ...codec, fmtp: answered.fmtp } : codec;
-  });
 }
 
 const JITTER = { minMs: 40, maxMs: 400 } as const;
@@ -115,9 +105,14 @@ function formatOf(codec: Codec, ptimeMs: number | undefined): PayloadFormat | un
     };
   }
   if (name === 'pcmu' || name === 'pcma') {
-    return { ...common, codec: name === 'pcmu' ? 'PCMU' : 'PCMA', ptimeMs: ptimeMs ?? 20 };
+    return { ...common, codec: name === 'pcmu' ? 'PCMU' : 'PCMA', ptimeMs: wholeFrames(ptimeMs) };
   }
   return undefined;
+}
+
+/** G.711 is cut into tens of milliseconds, at most six. */
+function wholeFrames(ptimeMs: number | undefined): number {
+  return ptimeMs === undefined || !(ptimeMs > 0) ? 20 : Math.min(60, Math.max(10, Math.floor(ptimeMs / 10) * 10));
 }
 
 function opusPtime(ptimeMs: number | undefined): number {

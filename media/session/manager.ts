@@ -1,4 +1,4 @@
-import { isSpeech, type Codec } from '../../codecs/mod.ts';
+import { isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
 import { DataplaneError, type Dataplane } from '../dataplane/mod.ts';
 import { compose, type ComposedLine } from './compose.ts';
 import type { MediaFlags } from './flags.ts';
@@ -25,8 +25,8 @@ export interface SdpRequest {
   readonly flags: MediaFlags;
 }
 
-/** A call on hold may be silent for longer. */
-const HOLD_FACTOR = 60;
+/** A call on hold, or one that still rings, may be silent for so much longer. */
+const PATIENCE = 60;
 
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
 export class SessionManager {
@@ -56,11 +56,13 @@ export class SessionManager {
     const { text, remote } = understand(request.sdp);
     const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
     session.lastSignalAt = now;
-    const fresh = session.dialogues.length === 0;
+    const before = session.dialogues.length;
     try {
       return this.#offer(session, request, text, remote);
     } catch (error) {
-      if (fresh) this.#end(session);
+      // A branch that could not be offered leaves nothing; a call without any other is gone.
+      for (const { lines } of session.dialogues.splice(before)) closeLines(lines);
+      if (before === 0) this.#end(session);
       throw translate(error);
     }
   }
@@ -78,17 +80,22 @@ export class SessionManager {
     }
   }
 
-  /** @returns what was deleted, with its endpoints still open for their last figures; {@link release} closes them. */
+  /**
+   * @returns what was deleted, with its endpoints still open for their last figures; {@link release} closes them.
+   * `undefined` when the call, the tags or the branch are not known.
+   */
   remove(callId: string, which: { fromTag?: string; toTag?: string; viaBranch?: string }): Session | undefined {
     const session = this.#sessions.get(callId);
     if (!session) return undefined;
     const { viaBranch, fromTag, toTag } = which;
     const matching = session.dialogues.filter((dialogue) => {
       if (viaBranch !== undefined && viaBranch !== '') return dialogue.viaBranch === viaBranch;
-      if (fromTag === undefined || toTag === undefined) return true;
+      if (fromTag === undefined) return true;
       const tags = [dialogue.a.tag, dialogue.b.tag];
-      return tags.includes(fromTag) && (tags.includes(toTag) || dialogue.b.tag === undefined);
+      if (!tags.includes(fromTag)) return false;
+      return toTag === undefined || tags.includes(toTag) || dialogue.b.tag === undefined;
     });
+    if (matching.length === 0) return undefined;
     const removed: Session = { ...session, dialogues: matching };
     for (const dialogue of matching) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
     if (session.dialogues.length === 0) this.#sessions.delete(callId);
@@ -110,8 +117,11 @@ export class SessionManager {
       const open = sides.filter((side) => side.endpoint !== undefined);
       if (open.length === 0) return now - session.lastSignalAt > timeoutSeconds * 1000;
       if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
+      // Counted from the last signal too: a call that comes back from hold has been silent for long.
+      const answered = session.dialogues.some(({ lines }) => lines.some(({ a, b }) => a.remote && b.remote));
       const held = open.some((side) => side.remote !== undefined && side.remote.direction !== 'sendrecv');
-      return !held || now - session.lastSignalAt > timeoutSeconds * 1000 * HOLD_FACTOR;
+      const patience = held || !answered ? PATIENCE : 1;
+      return now - session.lastSignalAt > timeoutSeconds * 1000 * patience;
     });
     for (const session of dead) this.#end(session);
     return dead;
@@ -152,15 +162,16 @@ export class SessionManager {
       fromSide.codecs = media.codecs;
       if (media.rejected || !carried(media)) {
         closeLines([line]);
-        return { side: toSide, codecs: undefined, rejected: true, mid: media.mid };
+        return { side: toSide, codecs: undefined, rejected: true, mid: media.mid, nullHold: false };
       }
       decideOffered(toSide, fromSide, flags);
       openSide(dataplane, toSide, this.#interface(flags, 1), session.callId);
       toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
+      toSide.offered = toSide.codecs;
       // In a re-INVITE the offerer may have moved: it must be heard at once.
       fromSide.endpoint?.configure(remoteSpec(fromSide));
       const codecs = media.kind === 'audio' ? toSide.codecs : undefined;
-      return { side: toSide, codecs, rejected: false, mid: media.mid ?? String(index) };
+      return { side: toSide, codecs, rejected: false, mid: media.mid ?? String(index), nullHold: media.nullHold };
     });
     if (lines.every(({ rejected, codecs }) => rejected || codecs?.length === 0) && remote.media.length > 0) {
       if (lines.some(({ rejected }) => !rejected)) throw new SessionError('bad-sdp', 'no codec is left to offer');
@@ -185,10 +196,15 @@ export class SessionManager {
       answerSide.flags = flags;
       if (media.rejected || !answerSide.endpoint || !offerSide.remote || offerSide.remote.rejected) {
         closeLines([line]);
-        return { side: offerSide, codecs: undefined, rejected: true, mid };
+        return { side: offerSide, codecs: undefined, rejected: true, mid, nullHold: false };
       }
       decideAnswered(offerSide, flags);
-      openSide(dataplane, offerSide, this.#interface(flags, 0), session.callId);
+      openSide(
+        dataplane,
+        offerSide,
+        this.#interface(offerSide.flags?.direction.length ? offerSide.flags : flags, 0),
+        session.callId,
+      );
       if (answerSide.dtls) answerSide.role = media.setup === 'passive' ? 'client' : 'server';
       const agreed =
         media.kind === 'audio'
@@ -199,7 +215,8 @@ export class SessionManager {
       offerSide.endpoint?.configure(remoteSpec(offerSide));
       answerSide.endpoint.configure(remoteSpec(answerSide));
       this.#connect(offerSide, answerSide, agreed.transcode);
-      return { side: offerSide, codecs: media.kind === 'audio' ? agreed.forOfferer : undefined, rejected: false, mid };
+      const codecs = media.kind === 'audio' ? agreed.forOfferer : undefined;
+      return { side: offerSide, codecs, rejected: false, mid, nullHold: media.nullHold };
     });
     return compose(text, lines, { dataplane, flags, answer: true, bundle: offerer.bundle });
   }
@@ -215,7 +232,12 @@ export class SessionManager {
     const offerer = end(offerSide, transcode?.offerer);
     const answerer = end(answerSide, transcode?.answerer);
     dataplane.setPath(offerSide.endpoint, answerSide.endpoint, pathBetween(offerer, answerer, transcode !== undefined));
-    dataplane.setPath(answerSide.endpoint, offerSide.endpoint, pathBetween(answerer, offerer, transcode !== undefined));
+    const numbers = new Set(answerSide.codecs.map(({ pt }) => pt));
+    const accepted = answerSide.offered.filter(
+      (codec) => !numbers.has(codec.pt) && answerSide.codecs.some((other) => sameCodec(other, codec)),
+    );
+    const sender = { ...answerer, codecs: [...answerer.codecs, ...accepted] };
+    dataplane.setPath(answerSide.endpoint, offerSide.endpoint, pathBetween(sender, offerer, transcode !== undefined));
   }
 
   /** `direction` names the interface towards the sender of the offer, then the one towards the other party. */

@@ -13,6 +13,8 @@ export interface RemoteMedia {
   readonly rtcp: HostPort | undefined;
   readonly rtcpMux: boolean;
   readonly direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+  /** On hold in the old way, c=0.0.0.0 (RFC 3264 §8.4), and by nothing else. */
+  readonly nullHold: boolean;
   readonly codecs: readonly Codec[];
   readonly ptimeMs: number | undefined;
   readonly mid: string | undefined;
@@ -41,9 +43,9 @@ export function readSdp(text: string): RemoteSdp | undefined {
   const bundle = sdp.groups?.find((group) => group.type.toUpperCase() === 'BUNDLE')?.mids;
   const media = sdp.media.map((line): RemoteMedia => {
     const address = line.connection?.ip ?? sdp.connection?.ip;
-    const held = address === undefined || address === '0.0.0.0' || address === '::';
+    const nowhere = address === undefined || address === '0.0.0.0' || address === '::';
     const rejected = line.port === 0;
-    const rtp = held || rejected ? undefined : { address: address.split('/')[0] as string, port: line.port };
+    const rtp = nowhere || rejected ? undefined : { address: address.split('/')[0] as string, port: line.port };
     const rtcpLine = line.rtcp;
     const rtcpMux = line.rtcpMux !== undefined;
     const rtcp =
@@ -52,6 +54,8 @@ export function readSdp(text: string): RemoteSdp | undefined {
     const pwd = line.icePwd ?? sdp.icePwd;
     const fingerprint = line.fingerprint ?? sdp.fingerprint;
     const direction = line.direction ?? sdp.direction ?? 'sendrecv';
+    // With ICE the address means nothing before the candidates are there (RFC 8840 §4.1.1).
+    const nullHold = nowhere && address !== undefined && ufrag === undefined && direction === 'sendrecv';
     return {
       kind: line.type,
       protocol: line.protocol,
@@ -59,7 +63,8 @@ export function readSdp(text: string): RemoteSdp | undefined {
       rtp,
       rtcp: rtcp && rtcp.port <= 65_535 ? rtcp : undefined,
       rtcpMux,
-      direction: held && direction === 'sendrecv' ? 'sendonly' : direction,
+      direction: nullHold ? 'sendonly' : direction,
+      nullHold,
       codecs: codecsOf({ payloads: line.payloads, rtp: line.rtp, fmtp: line.fmtp }),
       ptimeMs: line.ptime,
       mid: line.mid === undefined ? undefined : String(line.mid),

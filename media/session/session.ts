@@ -44,6 +44,8 @@ export interface Side {
   /** What we have told this party: its formats and how they are carried. */
   protocol: string;
   codecs: readonly Codec[];
+  /** Of our last offer to this party: it sends by these numbers, whatever its answer calls them (RFC 3264 §6.1). */
+  offered: readonly Codec[];
   ice: { readonly ufrag: string; readonly pwd: string } | undefined;
   dtls: boolean;
   /** Ours of DTLS; decided by offer and answer. */
@@ -60,6 +62,7 @@ export function newSide(): Side {
     flags: undefined,
     protocol: 'RTP/AVP',
     codecs: [],
+    offered: [],
     ice: undefined,
     dtls: false,
     role: undefined,

@@ -44,9 +44,8 @@ export function decideAnswered(side: Side, flags: MediaFlags): void {
         ? 'client'
         : remote.setup === 'active'
           ? 'server'
-          : flags.dtls === 'active'
-            ? 'client'
-            : 'server';
+          : // An association that stands keeps its roles (RFC 8842 §5.5).
+            (side.role ?? (flags.dtls === 'active' ? 'client' : 'server'));
   } else if (secure) {
     const chosen = remote.sdes[0];
     if (!chosen)
@@ -57,7 +56,8 @@ export function decideAnswered(side: Side, flags: MediaFlags): void {
     const known = side.sdes.find(({ key }) => key.suite === chosen.key.suite);
     side.sdes = [{ tag: chosen.tag, key: known?.key ?? newKey(chosen.key.suite) }];
   } else side.sdes = [];
-  side.rtcpMux = remote.rtcpMux && (side.ice !== undefined || !flags.rtcpMux.has('reject'));
+  const reject = flags.rtcpMux.has('reject') || side.flags?.rtcpMux.has('reject') === true;
+  side.rtcpMux = remote.rtcpMux && (side.ice !== undefined || !reject);
 }
 
 /** Our end of the line, with its socket. Kept over re-INVITEs unless the kind of socket changes. */

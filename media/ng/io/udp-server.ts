@@ -47,8 +47,8 @@ export class NgUdpServer {
     now: number,
   ): void {
     const space = bytes.indexOf(0x20);
-    // Without a cookie there is nobody to answer.
-    if (space <= 0 || space > 255) return;
+    // Without a cookie or a port there is nobody to answer.
+    if (space <= 0 || space > 255 || from.port === 0) return;
     const cookie = bytes.toString('latin1', 0, space);
     const sender = `${from.address}:${from.port}`;
     const key = `${sender} ${cookie}`;

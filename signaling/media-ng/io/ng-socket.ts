@@ -12,6 +12,7 @@ const MAX_PENDING = 10_000;
 
 interface Pending {
   readonly resolve: (reply: NgReply) => void;
+  readonly reject: (error: MediaError) => void;
   readonly timers: NodeJS.Timeout[];
 }
 
@@ -19,7 +20,7 @@ interface Pending {
 export class NgSocket {
   readonly #pending = new Map<string, Pending>();
   readonly #sockets: Partial<Record<'udp4' | 'udp6', Socket>> = {};
-  readonly #prefix = randomBytes(4).toString('hex');
+  readonly #prefix = randomBytes(8).toString('hex');
   #next = 0;
   #closed = false;
 
@@ -50,14 +51,15 @@ export class NgSocket {
           reject(new MediaError('timeout', `media node ${control} did not answer "${String(command['command'])}"`));
         }, schedule.at(-1)),
       );
-      this.#pending.set(cookie, { resolve, timers });
+      this.#pending.set(cookie, { resolve, reject, timers });
       send();
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const cookie of [...this.#pending.keys()]) this.#settle(cookie);
+    for (const cookie of [...this.#pending.keys()])
+      this.#settle(cookie)?.reject(new MediaError('timeout', 'the ng client was closed'));
     const open = Object.values(this.#sockets);
     await Promise.all(open.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
   }

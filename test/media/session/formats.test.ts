@@ -45,6 +45,11 @@ describe('what is agreed', () => {
     assert.equal(transcode, undefined);
   });
 
+  it('keeps the numbers of the answer for what is sent to the answerer', () => {
+    const { forOfferer } = agree([PCMU, EVENT], [PCMU, codec(101, 'telephone-event'), G722], [], flags({}));
+    assert.deepEqual(names(forOfferer), ['PCMU:0', 'telephone-event:101']);
+  });
+
   it('answers with a masked codec that stands first in the offer', () => {
     const { forOfferer, transcode } = agree([OPUS, PCMU, EVENT48, EVENT], [PCMU, EVENT], ['opus'], flags({}));
     assert.deepEqual(names(forOfferer), ['opus:111', 'telephone-event:110']);

@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'mocha';
+import { parse } from 'sdp-transform';
+import { runCommand } from '../../../media/ng/mod.ts';
+import { SessionManager } from '../../../media/session/mod.ts';
+import { answerKeys, offerKeys } from '../../../signaling/media-ng/policy.ts';
+import type { Bencode } from '../../../vocabulary/mod.ts';
+import { PlaneDouble } from './plane-double.ts';
+
+type Dictionary = Record<string, Bencode>;
+
+const phone = (port: number, ...more: string[]) =>
+  [
+    'v=0',
+    'o=- 1 1 IN IP4 192.0.2.7',
+    's=-',
+    'c=IN IP4 192.0.2.7',
+    't=0 0',
+    `m=audio ${port} RTP/AVP 0 101`,
+    'a=rtpmap:0 PCMU/8000',
+    'a=rtpmap:101 telephone-event/8000',
+    ...more,
+    '',
+  ].join('\r\n');
+
+const browser = (setup: string, address = '192.0.2.9') =>
+  [
+    'v=0',
+    'o=- 7 2 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    'a=group:BUNDLE 0',
+    'm=audio 9 UDP/TLS/RTP/SAVPF 111 110',
+    `c=IN IP4 ${address}`,
+    'a=ice-ufrag:Yk2q',
+    'a=ice-pwd:8lQ2lTPk6cVNeN9Bv8XQnGzF',
+    'a=fingerprint:sha-256 7B:8B',
+    `a=setup:${setup}`,
+    'a=mid:0',
+    'a=sendrecv',
+    'a=rtcp-mux',
+    'a=rtpmap:111 opus/48000/2',
+    'a=rtpmap:110 telephone-event/48000',
+    '',
+  ].join('\r\n');
+
+const PLAIN = offerKeys('plain', 'plain');
+const SECOND = 1000;
+
+describe('a call on a media node', () => {
+  let plane: PlaneDouble;
+  let manager: SessionManager;
+  let now: number;
+
+  beforeEach(() => {
+    plane = new PlaneDouble();
+    const interfaces = ['default', 'inside'];
+    manager = new SessionManager({ dataplane: plane, interfaces, maxSessions: 10, timeoutSeconds: 60 });
+    now = 1_700_000_000_000;
+  });
+
+  const ng = (command: string, keys: Dictionary): Dictionary =>
+    runCommand(manager, { command, 'call-id': 'c', ...keys }, now).reply as Dictionary;
+  const done = (reply: Dictionary): string => {
+    assert.equal(reply['result'], 'ok', JSON.stringify(reply));
+    return String(reply['sdp']);
+  };
+  const offer = (keys: Dictionary, policy: Readonly<Dictionary> = PLAIN) =>
+    done(ng('offer', { 'from-tag': 'a', ...policy, ...keys }));
+  const answer = (keys: Dictionary, policy: Readonly<Dictionary> = answerKeys('plain', 'plain')) =>
+    done(ng('answer', { 'from-tag': 'a', 'to-tag': 'b', ...policy, ...keys }));
+  const timedOut = (afterMs: number) => manager.sweep((now += afterMs)).length === 1;
+
+  it('may ring for longer than media may be silent', () => {
+    offer({ sdp: phone(4000) });
+    assert.equal(timedOut(180 * SECOND), false);
+    answer({ sdp: phone(5000) });
+    assert.equal(timedOut(59 * SECOND), false);
+    assert.equal(timedOut(2 * SECOND), true);
+    assert.equal(plane.open.size, 0);
+  });
+
+  it('that is never answered ends all the same', () => {
+    offer({ sdp: phone(4000) });
+    assert.equal(timedOut(3601 * SECOND), true);
+  });
+
+  it('has the whole time-out again when it comes back from hold', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    offer({ sdp: phone(4000, 'a=inactive'), 'to-tag': 'b' });
+    answer({ sdp: phone(5000, 'a=inactive') });
+    assert.equal(timedOut(600 * SECOND), false);
+    offer({ sdp: phone(4000), 'to-tag': 'b' });
+    answer({ sdp: phone(5000) });
+    assert.equal(timedOut(1 * SECOND), false);
+    assert.equal(timedOut(61 * SECOND), true);
+  });
+
+  it('of a browser that names no address yet is not on hold', () => {
+    offer({ sdp: browser('actpass', '0.0.0.0') }, offerKeys('webrtc', 'plain'));
+    answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc'));
+    assert.equal(timedOut(61 * SECOND), true);
+  });
+
+  it('on hold by 0.0.0.0 says so to the other party with a direction', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    const held = offer({
+      sdp: phone(4000, 'a=sendrecv').replace('c=IN IP4 192.0.2.7', 'c=IN IP4 0.0.0.0'),
+      'to-tag': 'b',
+    });
+    assert.equal(parse(held).media[0]?.direction, 'sendonly');
+    assert.ok(!held.includes('a=sendrecv'));
+    assert.ok(held.includes('c=IN IP4 127.0.0.1'));
+  });
+
+  it('that forks has ports of its own for every branch, and a losing branch gives them back', () => {
+    const ports = ['b1', 'b2', 'b3'].map(
+      (branch) => parse(offer({ sdp: phone(4000), 'via-branch': branch })).media[0]?.port,
+    );
+    assert.equal(new Set(ports).size, 3);
+    const early = answer({ sdp: phone(5000), 'via-branch': 'b1', 'to-tag': 'x' });
+    const final = answer({ sdp: phone(6000), 'via-branch': 'b2', 'to-tag': 'y' });
+    assert.notEqual(parse(early).media[0]?.port, parse(final).media[0]?.port);
+    assert.equal(plane.open.size, 5);
+    ng('delete', { 'from-tag': 'a', 'via-branch': 'b1' });
+    ng('delete', { 'from-tag': 'a', 'via-branch': 'b3' });
+    assert.equal(plane.open.size, 2);
+    ng('delete', {});
+    assert.equal(plane.open.size, 0);
+    assert.equal(manager.size, 0);
+  });
+
+  it('gives back the ports of a branch that could not be offered, and goes on', () => {
+    offer({ sdp: phone(4000), 'via-branch': 'b1' });
+    plane.portsLeft = 1;
+    const two = phone(4000) + 'm=audio 4002 RTP/AVP 0\r\n';
+    const failed = ng('offer', { 'from-tag': 'a', 'via-branch': 'b2', sdp: two });
+    assert.match(String(failed['error-reason']), /Ran out of ports/);
+    assert.equal(plane.open.size, 1);
+    assert.equal(manager.size, 1);
+    answer({ sdp: phone(5000), 'via-branch': 'b1' });
+  });
+
+  it('is not ended by tags that are not its own', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    for (const tags of [{ 'from-tag': 'z' }, { 'from-tag': 'a', 'to-tag': 'z' }, { 'via-branch': 'z' }]) {
+      assert.match(String(ng('delete', tags)['warning']), /didn't match/);
+    }
+    assert.equal(plane.open.size, 2);
+    assert.equal(ng('delete', { 'from-tag': 'b', 'to-tag': 'a' })['result'], 'ok');
+    assert.equal(plane.open.size, 0);
+  });
+
+  it('names each interface towards its own party, though the answer does not repeat them', () => {
+    const direction = ['default', 'inside'];
+    assert.equal(parse(offer({ sdp: phone(4000), direction })).connection?.ip, '10.0.0.1');
+    assert.equal(parse(answer({ sdp: phone(5000) })).connection?.ip, '127.0.0.1');
+    assert.deepEqual(
+      [...plane.open.values()].map(({ spec }) => spec.interface),
+      ['inside', 'default'],
+    );
+    ng('delete', {});
+    const turned = ['inside', 'default'];
+    assert.equal(parse(offer({ sdp: phone(4000), direction: turned })).connection?.ip, '127.0.0.1');
+    assert.equal(parse(answer({ sdp: phone(5000) })).connection?.ip, '10.0.0.1');
+  });
+
+  it('keeps its DTLS role when the browser offers again', () => {
+    offer({ sdp: phone(4000) }, offerKeys('plain', 'webrtc'));
+    answer({ sdp: browser('passive') }, answerKeys('webrtc', 'plain'));
+    const again = { 'from-tag': 'b', 'to-tag': 'a' };
+    offer({ sdp: browser('actpass'), ...again }, offerKeys('webrtc', 'plain'));
+    const text = answer({ sdp: phone(4000), ...again }, answerKeys('plain', 'webrtc'));
+    assert.equal(parse(text).media[0]?.setup, 'active');
+    const ice = [...plane.open.values()].find(({ spec }) => spec.socket === 'shared');
+    assert.deepEqual(ice?.remote?.crypto.type === 'dtls' && ice.remote.crypto.role, 'client');
+  });
+
+  it('always tells where media goes, though the answer forgot to', () => {
+    const bare = phone(4000).replace('c=IN IP4 192.0.2.7\r\n', '');
+    assert.equal(parse(offer({ sdp: bare })).media[0]?.connection?.ip, '127.0.0.1');
+  });
+
+  it('keeps rtcp apart for an offerer for whom the offer said reject', () => {
+    offer({ sdp: phone(4000, 'a=rtcp-mux'), 'rtcp-mux': ['reject'] });
+    const [media] = parse(answer({ sdp: phone(5000) })).media;
+    assert.equal(media?.rtcpMux, undefined);
+    assert.equal(media?.rtcp?.port, (media?.port ?? 0) + 1);
+  });
+
+  it('codes whatever packet time a party asks for', () => {
+    for (const ptime of [5, 25, 120]) {
+      offer({ sdp: phone(4000, `a=ptime:${ptime}`) }, offerKeys('plain', 'webrtc'));
+      answer({ sdp: browser('active').replaceAll('111', '96') }, answerKeys('webrtc', 'plain'));
+      for (const path of plane.paths.values()) {
+        assert.ok(path.mode === 'transcode');
+        assert.ok([10, 20, 30, 40, 60].includes(path.out.ptimeMs), `${path.out.ptimeMs} ms`);
+      }
+      ng('delete', {});
+    }
+  });
+
+  it('hears a party by the numbers that it was offered and by those of its answer', () => {
+    offer({ sdp: phone(4000) }, offerKeys('plain', 'webrtc'));
+    const other = browser('active').replaceAll('111', '115').replaceAll('110', '116');
+    answer({ sdp: other.replace('telephone-event/48000', 'telephone-event/8000') }, answerKeys('webrtc', 'plain'));
+    const [toBrowser, toPhone] = [...plane.paths.values()];
+    assert.ok(toBrowser?.mode === 'transcode' && toPhone?.mode === 'transcode');
+    assert.deepEqual(
+      toPhone.in.map(({ pt }) => pt),
+      [115, 96],
+    );
+    assert.deepEqual(
+      toPhone.dtmf.map(({ inPt, outPt }) => [inPt, outPt]),
+      [
+        [116, 101],
+        [101, 101],
+      ],
+    );
+    assert.equal(toBrowser.out.pt, 115);
+    assert.deepEqual(toBrowser.dtmf, [{ inPt: 101, inClock: 8000, outPt: 116, outClock: 8000 }]);
+  });
+
+  it('shows its streams to a query and its totals to whoever ends it', () => {
+    offer({ sdp: phone(4000), 'via-branch': 'b1' });
+    answer({ sdp: phone(5000), 'via-branch': 'b1' });
+    const tags = ng('query', {})['tags'] as Dictionary;
+    assert.deepEqual(Object.keys(tags), ['a', 'b']);
+    assert.deepEqual(ng('list', {})['calls'], ['c']);
+    assert.deepEqual(ng('delete', {})['totals'], { RTP: { packets: 0, bytes: 0, errors: 0 } });
+    assert.match(String(ng('query', {})['error-reason']), /Unknown call-id/);
+  });
+
+  for (const command of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'Offer', '']) {
+    it(`does not know the command "${command}"`, () => {
+      assert.equal(ng(command, {})['error-reason'], 'Unrecognized command');
+    });
+  }
+
+  it('refuses names without end', () => {
+    const reply = ng('offer', { 'from-tag': 'a'.repeat(2000), sdp: phone(4000) });
+    assert.match(String(reply['error-reason']), /from-tag is longer than/);
+    assert.equal(manager.size, 0);
+  });
+});

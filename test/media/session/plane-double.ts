@@ -1,0 +1,74 @@
+import {
+  DataplaneError,
+  type Dataplane,
+  type Endpoint,
+  type EndpointSpec,
+  type PathSpec,
+  type RemoteSpec,
+} from '../../../media/dataplane/mod.ts';
+
+export interface OpenEnd {
+  readonly id: number;
+  readonly spec: EndpointSpec;
+  remote: RemoteSpec | undefined;
+}
+
+/** A packet path without packets: it remembers what is open and connected, and a test says what is silent. */
+export class PlaneDouble implements Dataplane {
+  readonly dtls = { algorithm: 'sha-256', fingerprint: 'AA:BB' } as const;
+  readonly open = new Map<number, OpenEnd>();
+  readonly paths = new Map<string, PathSpec>();
+  /** Pairs that are left to give. */
+  portsLeft = 100;
+  #next = 1;
+
+  openEndpoint(spec: EndpointSpec): Endpoint {
+    if (this.portsLeft === 0) throw new DataplaneError('no-ports', 'all taken');
+    this.portsLeft--;
+    const end: OpenEnd = { id: this.#next++, spec, remote: undefined };
+    this.open.set(end.id, end);
+    const port = spec.socket === 'shared' ? 19_000 : 20_000 + 2 * end.id;
+    const address = spec.interface === 'inside' ? '10.0.0.1' : '127.0.0.1';
+    return {
+      id: end.id,
+      rtp: { address, port },
+      rtcp: spec.socket === 'pair' ? { address, port: port + 1 } : undefined,
+      configure: (remote) => (end.remote = remote),
+      stats: () => ({
+        received: { packets: 0, bytes: 0, lost: 0, jitterMs: 0 },
+        sent: { packets: 0, bytes: 0 },
+        dropped: {},
+        ssrc: undefined,
+        remoteRtp: end.remote?.rtp,
+        remoteRtcp: end.remote?.rtcp,
+        lastPacketMs: undefined,
+        dtls: 'none',
+        iceConnected: false,
+        roundTripMs: undefined,
+      }),
+      close: () => {
+        if (this.open.delete(end.id)) this.portsLeft++;
+      },
+    };
+  }
+
+  setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void {
+    if (path) this.paths.set(`${from.id} ${to.id}`, path);
+    else this.paths.delete(`${from.id} ${to.id}`);
+  }
+
+  /** Nobody ever speaks here. */
+  idleEndpoints(): readonly number[] {
+    return [...this.open.keys()];
+  }
+
+  totals(): never {
+    throw new Error('nothing is counted here');
+  }
+
+  onEvent(): void {}
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
