@@ -56,7 +56,9 @@ export class NgSocket {
     });
   }
 
+  /** Idempotent; whoever still waits is told. */
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     for (const cookie of [...this.#pending.keys()])
       this.#settle(cookie)?.reject(new MediaError('timeout', 'the ng client was closed'));
