@@ -7,6 +7,10 @@ import { NodeTable, type Node } from './nodes.ts';
 import { orderSignaling, placeMedia } from './placement.ts';
 
 const name = z.string().min(1).max(64);
+/** As the configuration has it; without a space, which parts it from the user in the location table. */
+const tenant = z.string().regex(/^[^\s]{1,64}$/);
+/** No binding lives longer (RFC 3261 §20.19 allows more; no phone asks for it). */
+const MAX_LOCATION_MS = 86_400_000;
 const nodeBody = z.object({
   role: z.enum(['signaling', 'media']),
   pop: name,
@@ -20,7 +24,7 @@ const nodeBody = z.object({
 });
 const placementBody = z.object({
   callId: z.string().min(1).max(256),
-  tenant: name,
+  tenant,
   clients: z.array(z.string().max(64)).max(16),
   avoid: z.array(name).max(64).default([]),
 });
@@ -29,7 +33,7 @@ const locationsBody = z.object({
   changes: z
     .array(
       z.object({
-        tenant: name,
+        tenant,
         aor: z.string().min(1).max(256),
         expiresAt: z.number().min(0),
         kinds: z
@@ -57,6 +61,7 @@ export function createService(options: ServiceOptions): FastifyInstance {
   const app = Fastify({ logger: false, bodyLimit: 2 << 20 });
   const metrics = createMetrics(options, nodes, locations);
   const { now } = options;
+  const startedAt = now();
 
   app.setErrorHandler((error: { statusCode?: number; message: string }, _request, reply) => {
     const status = error.statusCode ?? 500;
@@ -125,7 +130,11 @@ export function createService(options: ServiceOptions): FastifyInstance {
     const body = placementBody.safeParse(request.body);
     if (!body.success) return problem(reply, 400, explain(body.error));
     const placed = placeMedia(nodes.available('media', now()), body.data.avoid);
-    if (!placed) return problem(reply, 503, 'no media node can take a call');
+    if (!placed) {
+      // A registry that has just started has not heard of every node yet, and says so.
+      if (now() - startedAt < options.downAfterSeconds * 1000) reply.header('retry-after', '1');
+      return problem(reply, 503, 'no media node can take a call');
+    }
     metrics.placements.inc({ media: placed.node.id });
     // Until its next heartbeat the node counts what was just sent there.
     nodes.beat({ ...placed.node, load: placed.node.load + 1 });
@@ -136,8 +145,9 @@ export function createService(options: ServiceOptions): FastifyInstance {
   app.post('/v1/locations', (request, reply) => {
     const body = locationsBody.safeParse(request.body);
     if (!body.success) return problem(reply, 400, explain(body.error));
-    for (const { tenant, aor, expiresAt, kinds } of body.data.changes) {
-      if (!locations.set(tenant, aor, body.data.node, expiresAt, kinds))
+    const latest = now() + MAX_LOCATION_MS;
+    for (const { tenant: of, aor, expiresAt, kinds } of body.data.changes) {
+      if (!locations.set(of, aor, body.data.node, Math.min(expiresAt, latest), kinds))
         return problem(reply, 507, 'the location table is full');
     }
     return reply.code(204).send();
@@ -155,7 +165,12 @@ export function createService(options: ServiceOptions): FastifyInstance {
 
 function shown(node: Node, up: boolean) {
   const { seenAt, ...rest } = node;
-  return { ...rest, state: up ? (node.draining ? 'draining' : 'up') : 'down', seenAt: new Date(seenAt).toISOString() };
+  return { ...rest, state: stateOf(node, up), seenAt: new Date(seenAt).toISOString() };
+}
+
+function stateOf(node: Node, up: boolean): 'up' | 'draining' | 'down' {
+  if (!up) return 'down';
+  return node.draining ? 'draining' : 'up';
 }
 
 function problem(reply: FastifyReply, status: number, detail: string) {
@@ -186,7 +201,7 @@ function createMetrics(options: ServiceOptions, nodes: NodeTable, locations: Loc
     collect() {
       this.reset();
       for (const node of nodes.all())
-        this.inc({ role: node.role, state: nodes.isUp(node, options.now()) ? 'up' : 'down' });
+        this.inc({ role: node.role, state: stateOf(node, nodes.isUp(node, options.now())) });
     },
   });
   new Gauge({

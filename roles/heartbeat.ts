@@ -9,7 +9,7 @@ export function startHeartbeat(options: {
   readonly everyMs?: number;
   /** The registry did not know this node: it is new there, or the registry is. */
   readonly onUnknown?: () => void;
-}): { stop(): Promise<void>; now(): Promise<void> } {
+}): { readonly first: Promise<void>; stop(): Promise<void>; now(): Promise<void> } {
   const url = `${options.registry.replace(/\/$/, '')}/v1/nodes/${encodeURIComponent(options.id)}`;
   let reachable: boolean | undefined;
   const beat = async (): Promise<void> => {
@@ -31,9 +31,10 @@ export function startHeartbeat(options: {
       reachable = false;
     }
   };
-  void beat();
+  const first = beat();
   const timer = setInterval(() => void beat(), options.everyMs ?? 1000);
   return {
+    first,
     now: beat,
     async stop() {
       clearInterval(timer);

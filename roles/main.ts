@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { ConfigError } from './config/load.ts';
@@ -84,8 +85,12 @@ async function runRole(name: RoleName, values: Record<string, unknown>): Promise
   const deps: RoleDeps = { log, dataDir: common.dataDir, publicAddress: common.publicAddress };
   const role = await ROLES[name](section as never, deps);
   const id = 'id' in section ? String(section.id) : name;
+  // Before the line: whoever reads it may send the signal at once.
+  const stop = stopSignal();
   process.stdout.write(`${JSON.stringify({ ready: true, role: name, id, pid: process.pid, listen: role.listen })}\n`);
-  await stopSignal();
+  // Now, not at the end: whoever stops a role waits for it.
+  flushCompileCache();
+  await stop;
   // A second signal does not wait.
   const impatient = stopSignal().then(() => undefined);
   await Promise.race([role.drain(common.drainSeconds * 1000), impatient]);

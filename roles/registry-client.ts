@@ -15,36 +15,48 @@ const GATHER_MS = 10;
 const RETRY_MS = 1000;
 const MAX_CHANGES = 100_000;
 
-/** The registry over HTTP. What it last said of media nodes still serves while it is away. It owns a timer and a heartbeat. */
+export interface RegistryClientOptions {
+  readonly url: string;
+  readonly id: string;
+  readonly log: Logger;
+  readonly body: () => object;
+  /** Publishes every location anew. */
+  readonly publishAll: () => void;
+  /** Changes that wait at most; what is beyond is published anew later, with all the others. */
+  readonly maxChanges?: number;
+}
+
+/** It has started within its own down time: live nodes may not have been heard yet. */
+class YoungRegistryError extends RegistryError {}
+
+/**
+ * The registry over HTTP. What it last said of media nodes still serves while it is away, or too young to know them. It
+ * owns a timer, and from the first `heartbeat` on the node's heartbeat: no earlier, for a node that does not serve yet
+ * must not be found.
+ */
 export class RegistryClient implements RegistryPort {
+  readonly #options: RegistryClientOptions;
   readonly #base: string;
   readonly #id: string;
   readonly #log: Logger;
-  readonly #heartbeat: ReturnType<typeof startHeartbeat>;
+  #heartbeat: ReturnType<typeof startHeartbeat> | undefined;
   readonly #lastMedia = new Map<string, Placement['media']>();
   readonly #changes = new Map<string, LocationChange>();
   #timer: NodeJS.Timeout | undefined;
   #turn = 0;
+  #overflowed = false;
   #left = false;
 
-  constructor(options: {
-    readonly url: string;
-    readonly id: string;
-    readonly log: Logger;
-    readonly body: () => object;
-    /** Publishes every location anew. */
-    readonly publishAll: () => void;
-  }) {
+  constructor(options: RegistryClientOptions) {
+    this.#options = options;
     this.#base = options.url.replace(/\/$/, '');
     this.#id = options.id;
     this.#log = options.log;
-    this.#heartbeat = startHeartbeat({
-      registry: options.url,
-      id: options.id,
-      body: options.body,
-      log: options.log,
-      onUnknown: options.publishAll,
-    });
+  }
+
+  /** Changes that wait to be published. */
+  get pending(): number {
+    return this.#changes.size;
   }
 
   async placeMedia(request: Parameters<RegistryPort['placeMedia']>[0]): Promise<Placement> {
@@ -53,17 +65,22 @@ export class RegistryClient implements RegistryPort {
       this.#lastMedia.set(placement.media.node, placement.media);
       return placement;
     } catch (error) {
-      // A registry that answers is obeyed; one that is away is done without.
-      if (!(error instanceof RegistryError) || error.status !== 0) throw error;
+      // A registry that answers is obeyed; one that is away, or has just started and has heard of nobody, is done without.
+      if (!(error instanceof RegistryError) || !(error.status === 0 || error instanceof YoungRegistryError))
+        throw error;
       const usable = [...this.#lastMedia.values()].filter(({ node }) => request.avoid?.includes(node) !== true);
       const media = usable[this.#turn++ % Math.max(1, usable.length)];
       if (!media) throw error;
-      return { id: `local-${request.callId}`, media, reason: 'the registry is away: a node known from before' };
+      return { id: `local-${request.callId}`, media, reason: 'the registry does not know: a node known from before' };
     }
   }
 
   heartbeat(): Promise<void> {
-    return this.#heartbeat.now();
+    if (this.#left) return Promise.resolve();
+    if (this.#heartbeat) return this.#heartbeat.now();
+    const { url: registry, id, body, log, publishAll: onUnknown } = this.#options;
+    this.#heartbeat = startHeartbeat({ registry, id, body, log, onUnknown });
+    return this.#heartbeat.first;
   }
 
   async discover(client: string): Promise<Discovery> {
@@ -72,7 +89,16 @@ export class RegistryClient implements RegistryPort {
 
   publishLocations(changes: readonly LocationChange[]): Promise<void> {
     for (const change of changes) {
-      if (this.#changes.size < MAX_CHANGES) this.#changes.set(`${change.tenant} ${change.aor}`, change);
+      const key = `${change.tenant} ${change.aor}`;
+      if (this.#changes.size < (this.#options.maxChanges ?? MAX_CHANGES) || this.#changes.has(key))
+        this.#changes.set(key, change);
+      else if (!this.#overflowed) {
+        this.#overflowed = true;
+        this.#log.warn(
+          { waiting: this.#changes.size },
+          'too many locations wait for the registry: all come anew later',
+        );
+      }
     }
     this.#publishIn(GATHER_MS);
     return Promise.resolve();
@@ -87,7 +113,7 @@ export class RegistryClient implements RegistryPort {
   async leave(): Promise<void> {
     this.#left = true;
     clearTimeout(this.#timer);
-    await this.#heartbeat.stop();
+    await this.#heartbeat?.stop();
   }
 
   #publishIn(ms: number): void {
@@ -112,6 +138,10 @@ export class RegistryClient implements RegistryPort {
       failed = true;
     }
     this.#timer = undefined;
+    if (this.#overflowed && this.#changes.size === 0) {
+      this.#overflowed = false;
+      this.#options.publishAll();
+    }
     if (this.#changes.size > 0) this.#publishIn(failed ? RETRY_MS : GATHER_MS);
   }
 
@@ -129,7 +159,9 @@ export class RegistryClient implements RegistryPort {
     const text = await answer.text();
     if (!answer.ok) {
       const detail = /"detail":"([^"]*)"/.exec(text)?.[1] ?? text.slice(0, 200);
-      throw new RegistryError(answer.status, `the registry refused ${method} ${path}: ${detail}`);
+      const refusal = `the registry refused ${method} ${path}: ${detail}`;
+      if (answer.status === 503 && answer.headers.has('retry-after')) throw new YoungRegistryError(503, refusal);
+      throw new RegistryError(answer.status, refusal);
     }
     return text === '' ? undefined : JSON.parse(text);
   }

@@ -1,8 +1,16 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isIP } from 'node:net';
-import { checkConfig, ConfigError, environmentOf, readConfig, value, type RawConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import {
+  checkConfig,
+  ConfigError,
+  environmentOf,
+  readConfig,
+  valueOf,
+  type Override,
+  type RawConfig,
+} from '../config/load.ts';
+import type { Config, Section } from '../config/schema.ts';
 import type { RoleName } from './help.ts';
 
 export interface CommonFlags {
@@ -21,7 +29,7 @@ export interface Common {
   readonly drainSeconds: number;
 }
 
-const SECTION: Readonly<Record<RoleName, 'signaling' | 'media' | 'registry' | 'gatewaySim' | 'engine'>> = {
+const SECTION: Readonly<Record<RoleName, Section>> = {
   signaling: 'signaling',
   media: 'media',
   registry: 'registry',
@@ -40,34 +48,42 @@ export function roleConfig(
   const file = typeof flags['config'] === 'string' ? flags['config'] : undefined;
   const raw: RawConfig = file === undefined ? {} : readConfig(file);
   const name = SECTION[role];
-  const overrides: Record<string, unknown> = { ...environmentOf(environment, name) };
-  for (const [flag, given] of Object.entries(flags)) {
-    if (SKIP.has(flag) || given === undefined) continue;
+  const several = name === 'signaling' || name === 'media';
+  // A section of the wrong kind must not vanish under what is merged into it.
+  if (raw[name] !== undefined && (typeof raw[name] !== 'object' || Array.isArray(raw[name]) !== several))
+    checkConfig(raw, file ?? 'configuration');
+  const overrides = [...environmentOf(environment, name), ...overridesOf(flags, name)].filter(
+    // Where there is one of a kind, its id names nothing.
+    ({ key }) => several || key !== 'id',
+  );
+  const values = Object.fromEntries(overrides.map(({ key, value }) => [key, value]));
+  const list = several && Array.isArray(raw[name]) ? [...(raw[name] as Record<string, unknown>[])] : [];
+  const index = several ? chosen(list, values['id'], name) : 0;
+  if (several) list[index] = { ...list[index], ...values };
+  const merged: RawConfig = { ...raw, [name]: several ? list : { ...(raw[name] as object | undefined), ...values } };
+  const at = several ? `${name}.${index}` : name;
+  const origins = new Map(overrides.map(({ key, origin }) => [`${at}.${key}`, origin]));
+  const config = checkConfig(merged, file ?? 'configuration', origins);
+  const section = several ? config[name][index] : config[name];
+  return { section: section as Record<string, unknown>, common: commonOf(flags as CommonFlags, config, environment) };
+}
+
+function overridesOf(flags: Record<string, unknown>, section: Section): readonly Override[] {
+  return Object.entries(flags).flatMap(([flag, given]) => {
+    if (SKIP.has(flag) || given === undefined) return [];
     const key =
       flag === 'interface' ? 'interfaces' : flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    overrides[key] = Array.isArray(given)
-      ? given.flatMap((text: string) => text.split(','))
-      : value(key, String(given));
-  }
-  const wanted = typeof flags['id'] === 'string' ? flags['id'] : undefined;
-  const merged: RawConfig = { ...raw };
-  let index = 0;
-  if (name === 'signaling' || name === 'media') {
-    const list = Array.isArray(raw[name]) ? [...(raw[name] as Record<string, unknown>[])] : [];
-    index = wanted === undefined ? 0 : list.findIndex((entry) => entry['id'] === wanted);
-    if (index < 0) {
-      const known = list.map((entry) => String(entry['id'] ?? '?')).join(', ');
-      if (list.length > 0) throw new ConfigError(`--id: found "${wanted}", wanted one of ${name}: ${known}`);
-      index = 0;
-    }
-    list[index] = { ...list[index], ...overrides };
-    merged[name] = list;
-  } else merged[name] = { ...(raw[name] as object | undefined), ...overrides };
-  if (name === 'registry' || name === 'gatewaySim' || name === 'engine')
-    delete (merged[name] as Record<string, unknown>)['id'];
-  const config = checkConfig(merged, file ?? 'configuration');
-  const chosen = name === 'signaling' || name === 'media' ? config[name][index] : config[name];
-  return { section: chosen as Record<string, unknown>, common: commonOf(flags as CommonFlags, config, environment) };
+    return [{ key, value: valueOf(section, key, [given].flat().join(',')), origin: `--${flag}` }];
+  });
+}
+
+/** The place in the list of the node with this id; the first without one. A node that no file names may have any id. */
+function chosen(list: readonly Record<string, unknown>[], id: unknown, section: string): number {
+  if (id === undefined || list.length === 0) return 0;
+  const index = list.findIndex((entry) => entry?.['id'] === id);
+  if (index >= 0) return index;
+  const known = list.map((entry) => String(entry?.['id'] ?? '?')).join(', ');
+  throw new ConfigError(`--id: found "${String(id)}", wanted one of ${section}: ${known}`);
 }
 
 /** @throws ConfigError */
@@ -81,9 +97,9 @@ export function commonOf(flags: CommonFlags, config: Config, environment: NodeJS
   if (publicAddress !== undefined && isIP(publicAddress) === 0) {
     throw new ConfigError(`public-address: found "${publicAddress}", wanted an IP address`);
   }
-  const drain = Number(flags['drain-seconds'] ?? environment['CAUSEWAY_DRAIN_SECONDS'] ?? 30);
-  if (!(drain >= 0))
-    throw new ConfigError(`drain-seconds: found "${flags['drain-seconds']}", wanted a number of seconds`);
+  const drainText = flags['drain-seconds'] ?? environment['CAUSEWAY_DRAIN_SECONDS'] ?? '30';
+  const drain = drainText === '' ? NaN : Number(drainText);
+  if (!(drain >= 0)) throw new ConfigError(`drain-seconds: found "${drainText}", wanted a number of seconds`);
   return {
     logLevel: level,
     dataDir: flags['data-dir'] ?? environment['CAUSEWAY_DATA_DIR'] ?? config.dataDir ?? defaultDataDir(environment),

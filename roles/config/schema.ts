@@ -11,6 +11,7 @@ const hostPort = (fallback: string) =>
     .refine((text) => parseHostPort(text) !== undefined, 'host:port, e.g. 127.0.0.1:5060 or [::1]:5060')
     .default(fallback);
 
+const registryUrl = () => z.url('a URL, e.g. http://127.0.0.1:7070');
 const port = z.int().min(1).max(65_535);
 const secret = z
   .string()
@@ -50,6 +51,13 @@ const trunk = z.strictObject({
   match: z.string().default('^\\+?[0-9]+$'),
 });
 
+/** What two keys say together is looked at when each of them is right. */
+const together = (path: string, message: string) => ({
+  path: [path],
+  message,
+  when: ({ issues }: { readonly issues: readonly unknown[] }) => issues.length === 0,
+});
+
 export const signalingSchema = z.strictObject({
   id: name.default('signaling-1'),
   pop: name.default('local'),
@@ -62,7 +70,7 @@ export const signalingSchema = z.strictObject({
   /** PEM files for tls and wss. Without them a certificate of the local CA in dataDir is used. */
   tls: z.strictObject({ certFile: z.string(), keyFile: z.string() }).optional(),
   metrics: hostPort('127.0.0.1:9101'),
-  registry: z.url().default('http://127.0.0.1:7070'),
+  registry: registryUrl().default('http://127.0.0.1:7070'),
   /** SIP domains and their tenant; requests for other domains are refused. The node's own addresses are always domains of `default`. */
   domains: z
     .array(z.strictObject({ tenant: name.default('default'), domain: z.string() }))
@@ -82,6 +90,11 @@ export const signalingSchema = z.strictObject({
         .min(1)
         .default(['MD5']),
     })
+    .refine(({ minSeconds, maxSeconds }) => minSeconds <= maxSeconds, together('maxSeconds', 'at least minSeconds'))
+    .refine(
+      ({ minSeconds, defaultSeconds, maxSeconds }) => minSeconds <= defaultSeconds && defaultSeconds <= maxSeconds,
+      together('defaultSeconds', 'between minSeconds and maxSeconds'),
+    )
     .prefault({}),
   /** Shared by the nodes of a PoP, so that a nonce of one is good at the other. Random per process when absent. */
   nonceSecretFile: z.string().optional(),
@@ -99,7 +112,7 @@ export const signalingSchema = z.strictObject({
     .prefault({}),
 });
 
-export const mediaSchema = z.strictObject({
+const mediaFields = z.strictObject({
   id: name.default('media-1'),
   pop: name.default('local'),
   listenNg: hostPort('127.0.0.1:2223'),
@@ -111,11 +124,18 @@ export const mediaSchema = z.strictObject({
   floor: z.enum(['auto', 'kernel', 'native']).default('auto'),
   threads: z.int().min(1).max(64).default(1),
   metrics: hostPort('127.0.0.1:9111'),
-  registry: z.url().optional(),
+  registry: registryUrl().optional(),
   /** No RTP on any stream of a call for this long ends it. */
   timeoutSeconds: z.int().min(5).default(60),
   maxSessions: z.int().min(1).default(5000),
 });
+
+export const mediaSchema = mediaFields
+  .refine(({ portMin, portMax }) => portMin < portMax, together('portMax', 'a port above portMin'))
+  .refine(
+    ({ portMin, portMax, webrtcPort }) => webrtcPort < portMin || webrtcPort > portMax,
+    together('webrtcPort', 'a port outside portMin to portMax'),
+  );
 
 export const registrySchema = z.strictObject({
   listen: hostPort('127.0.0.1:7070'),
@@ -140,16 +160,31 @@ export const gatewaySimSchema = z.strictObject({
   proxy: z.string().default('sip:127.0.0.1:5060'),
 });
 
+/** A node is chosen by its id. */
+const uniqueIds = (nodes: readonly { readonly id: string }[]) =>
+  new Set(nodes.map(({ id }) => id)).size === nodes.length;
+const UNIQUE = 'another id for each node';
+
 export const configSchema = z.strictObject({
   dataDir: z.string().optional(),
   publicAddress: z.string().optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
-  signaling: z.array(signalingSchema).default([]),
-  media: z.array(mediaSchema).default([]),
+  signaling: z.array(signalingSchema).refine(uniqueIds, UNIQUE).default([]),
+  media: z.array(mediaSchema).refine(uniqueIds, UNIQUE).default([]),
   registry: registrySchema.prefault({}),
   gatewaySim: gatewaySimSchema.optional(),
   engine: engineSchema.optional(),
 });
+
+/** The fields of each section, for values that come as text. */
+export const SECTION_FIELDS = {
+  signaling: signalingSchema.shape,
+  media: mediaFields.shape,
+  registry: registrySchema.shape,
+  engine: engineSchema.shape,
+  gatewaySim: gatewaySimSchema.shape,
+} as const;
+export type Section = keyof typeof SECTION_FIELDS;
 
 export type Config = z.infer<typeof configSchema>;
 export type SignalingConfig = z.infer<typeof signalingSchema>;

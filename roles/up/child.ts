@@ -37,6 +37,10 @@ export class Child {
   /** Resolves when it serves for the first time; rejects when it ends before that. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#stopping) {
+        reject(new Error(`${this.id} was stopped`));
+        return;
+      }
       const startedAt = performance.now();
       let serves = false;
       // Its stdin is ours to hold: when this process ends in any way, the role sees the end and stops too.

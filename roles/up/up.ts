@@ -72,13 +72,20 @@ export async function runUp(flags: CommonFlags): Promise<number> {
     ...config.signaling.map(({ id }) => new Child(id, args('signaling', id), events)),
     ...(config.gatewaySim ? [new Child('gateway-sim', args('gateway-sim'), events)] : []),
   ];
-  const stopped = new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
+  const stopped = new Promise<'stopped'>((resolve) => {
+    process.once('SIGINT', () => resolve('stopped'));
+    process.once('SIGTERM', () => resolve('stopped'));
   });
   const stopAll = () => Promise.all([...others, registry].map((child) => child.stop(STOP_MS)));
+  const start = async () => {
+    await registry.start();
+    await Promise.all(others.map((child) => child.start()));
+  };
   try {
-    await Promise.race([registry.start().then(() => Promise.all(others.map((child) => child.start()))), stopped]);
+    if ((await Promise.race([start(), stopped])) === 'stopped') {
+      await stopAll();
+      return 0;
+    }
   } catch (error) {
     await stopAll();
     throw error;
