@@ -8,7 +8,7 @@ import { orderSignaling, placeMedia } from './placement.ts';
 
 const name = z.string().min(1).max(64);
 /** As the configuration has it; without a space, which parts it from the user in the location table. */
-const tenant = z.string().regex(/^[^\s]{1,64}$/);
+const tenantName = z.string().regex(/^[^\s]{1,64}$/);
 /** No binding lives longer (RFC 3261 §20.19 allows more; no phone asks for it). */
 const MAX_LOCATION_MS = 86_400_000;
 const nodeBody = z.object({
@@ -24,7 +24,7 @@ const nodeBody = z.object({
 });
 const placementBody = z.object({
   callId: z.string().min(1).max(256),
-  tenant,
+  tenant: tenantName,
   clients: z.array(z.string().max(64)).max(16),
   avoid: z.array(name).max(64).default([]),
 });
@@ -33,7 +33,7 @@ const locationsBody = z.object({
   changes: z
     .array(
       z.object({
-        tenant,
+        tenant: tenantName,
         aor: z.string().min(1).max(256),
         expiresAt: z.number().min(0),
         kinds: z
@@ -146,8 +146,8 @@ export function createService(options: ServiceOptions): FastifyInstance {
     const body = locationsBody.safeParse(request.body);
     if (!body.success) return problem(reply, 400, explain(body.error));
     const latest = now() + MAX_LOCATION_MS;
-    for (const { tenant: of, aor, expiresAt, kinds } of body.data.changes) {
-      if (!locations.set(of, aor, body.data.node, Math.min(expiresAt, latest), kinds))
+    for (const { tenant, aor, expiresAt, kinds } of body.data.changes) {
+      if (!locations.set(tenant, aor, body.data.node, Math.min(expiresAt, latest), kinds))
         return problem(reply, 507, 'the location table is full');
     }
     return reply.code(204).send();

@@ -120,14 +120,14 @@ export function environmentOf(environment: NodeJS.ProcessEnv, section: Section):
 
 /** A text as the schema wants it: a list, a number, or as it stands. What does not fit is left to the schema to refuse. */
 export function valueOf(section: Section, key: string, text: string): unknown {
-  const wantedType = typeOf((SECTION_FIELDS[section] as Readonly<Record<string, z.core.$ZodType>>)[key]);
+  const wantedType = typeOf((SECTION_FIELDS[section] as Readonly<Record<string, z.ZodType>>)[key]);
   if (wantedType === 'array') return text.split(',').map((part) => part.trim());
   if (wantedType === 'number' && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   return text;
 }
 
 /** The type below defaults and `optional`. */
-function typeOf(schema: z.core.$ZodType | undefined): string | undefined {
-  const definition = schema?._zod.def as { type: string; innerType?: z.core.$ZodType } | undefined;
+function typeOf(schema: z.ZodType | undefined): string | undefined {
+  const definition = schema?.def as { type: string; innerType?: z.ZodType } | undefined;
   return definition?.innerType === undefined ? definition?.type : typeOf(definition.innerType);
 }

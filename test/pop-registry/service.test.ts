@@ -60,6 +60,36 @@ describe('the registry service', () => {
     assert.deepEqual((await ask('GET', '/v1/locations/t/alice')).body, { locations: [] });
   });
 
+  it('says when it has only just started, so that its ignorance is not taken for a refusal', async () => {
+    const placement = {
+      method: 'POST',
+      url: '/v1/placements',
+      payload: { callId: 'c', tenant: 't', clients: [] },
+    } as const;
+    const early = await app.inject(placement);
+    assert.equal(early.statusCode, 503);
+    assert.equal(early.headers['retry-after'], '1');
+    now += 3000;
+    assert.equal((await app.inject(placement)).headers['retry-after'], undefined);
+  });
+
+  it('forgets a location in time, whatever time it was given', async () => {
+    await ask('PUT', '/v1/nodes/s1', SIGNALING);
+    const change = { tenant: 't', aor: 'alice', expiresAt: 1e300, kinds: ['plain'] };
+    await ask('POST', '/v1/locations', { node: 's1', changes: [change] });
+    now += 86_400_000;
+    await ask('PUT', '/v1/nodes/s1', SIGNALING);
+    assert.deepEqual((await ask('GET', '/v1/locations/t/alice')).body, { locations: [] });
+  });
+
+  it('counts nodes by what they do', async () => {
+    await ask('PUT', '/v1/nodes/m1', MEDIA);
+    await ask('PUT', '/v1/nodes/m2', { ...MEDIA, draining: true });
+    const { body } = await app.inject({ method: 'GET', url: '/metrics' });
+    assert.match(body, /causeway_registry_nodes\{role="media",state="up"\} 1/);
+    assert.match(body, /causeway_registry_nodes\{role="media",state="draining"\} 1/);
+  });
+
   for (const [what, method, url, payload, detail] of [
     ['a heartbeat without a role', 'PUT', '/v1/nodes/x', { pop: 'p', capacity: 1, load: 0 }, /role/],
     ['discovery without a client', 'GET', '/v1/discovery', undefined, /client/],

@@ -30,8 +30,10 @@ describe('the registry as a signaling node sees it', () => {
     assert.ok(answer && answer.statusCode < 300, answer?.body);
   }
 
-  const nodes = async () =>
-    ((await service?.inject({ method: 'GET', url: '/v1/nodes' }))?.json() as { nodes: { id: string }[] }).nodes;
+  async function nodes(): Promise<readonly { readonly id: string }[]> {
+    const answer = await service?.inject({ method: 'GET', url: '/v1/nodes' });
+    return answer?.json<{ nodes: { id: string }[] }>().nodes ?? [];
+  }
 
   beforeEach(async () => {
     skewMs = 0;
