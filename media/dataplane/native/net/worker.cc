@@ -700,6 +700,11 @@ void Worker::rtcpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet
     const auto trip = static_cast<int32_t>(middle - seen.lastSr - seen.delaySinceLastSr);
     if (trip >= 0) endpoint.roundTripMs = trip * 1000.0 / 65536.0;
   }
+  if (seen.hasBlock) {
+    for (Endpoint* feeder : endpoint.feeders) {
+      if (feeder->out->transcoder) feeder->out->transcoder->expectLoss(seen.fractionLost / 256.0);
+    }
+  }
   // Where we decode and encode, both streams are ours to report on; else the parties' reports are about each other.
   if (endpoint.originates() || !endpoint.out) return;
   sendRtcp(*endpoint.out->to, packet, length, now);
