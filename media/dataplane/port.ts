@@ -7,7 +7,14 @@ import type { HostPort } from '../../vocabulary/mod.ts';
  */
 export interface Dataplane {
   /** The certificate that all DTLS legs of this process present. `fingerprint` is upper-case hex with colons. */
-  readonly dtls: { readonly algorithm: 'sha-256'; readonly fingerprint: string };
+  readonly dtls: {
+    readonly algorithm: 'sha-256';
+    readonly fingerprint: string;
+    /** DER, for other hashes. */
+    readonly certificate: Uint8Array;
+  };
+  /** Suites that this packet path has. */
+  readonly suites: readonly SrtpSuite[];
   /**
    * Reserves the local end of one media line towards one party, with its sockets.
    * @throws DataplaneError `no-ports` when the range is used up, `no-interface` when the name is unknown.
@@ -44,6 +51,8 @@ export interface EndpointSpec {
   readonly affinity: string;
   /** Our ICE-lite credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /** Datagrams of which nothing is known but their source: T.38 over UDPTL. They pass as they are. */
+  readonly raw?: boolean;
 }
 
 export interface Endpoint {
@@ -87,8 +96,25 @@ export type CryptoSpec =
       readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
     };
 
+/** Bytes of master key and salt of each suite, in the order in which we offer them (RFC 4568, 6188, 7714). */
+export const SRTP_SUITES = {
+  AEAD_AES_256_GCM: 44,
+  AEAD_AES_128_GCM: 28,
+  AES_256_CM_HMAC_SHA1_80: 46,
+  AES_256_CM_HMAC_SHA1_32: 46,
+  AES_192_CM_HMAC_SHA1_80: 38,
+  AES_192_CM_HMAC_SHA1_32: 38,
+  AES_CM_128_HMAC_SHA1_80: 30,
+  AES_CM_128_HMAC_SHA1_32: 30,
+  F8_128_HMAC_SHA1_80: 30,
+  F8_128_HMAC_SHA1_32: 30,
+  NULL_HMAC_SHA1_80: 30,
+  NULL_HMAC_SHA1_32: 30,
+} as const;
+export type SrtpSuite = keyof typeof SRTP_SUITES;
+
 export interface SrtpKey {
-  readonly suite: 'AES_CM_128_HMAC_SHA1_80' | 'AES_CM_128_HMAC_SHA1_32' | 'AEAD_AES_128_GCM' | 'AEAD_AES_256_GCM';
+  readonly suite: SrtpSuite;
   /** Master key and salt, concatenated (RFC 4568 §6.1). */
   readonly keySalt: Uint8Array;
 }

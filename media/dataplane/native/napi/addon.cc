@@ -417,6 +417,7 @@ napi_value create(napi_env env, napi_callback_info info) {
   }
   Writer methods(env);
   methods.set("fingerprint", handle->plane->fingerprint());
+  methods.set("certificate", handle->plane->certificate());
   const std::pair<const char*, napi_callback> table[] = {
       {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"stats", stats},
       {"closeEndpoint", closeEndpoint}, {"idle", idle}, {"totals", totals}, {"close", closeAll},

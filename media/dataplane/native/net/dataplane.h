@@ -28,6 +28,7 @@ class Dataplane {
   ~Dataplane();
 
   const std::string& fingerprint() const { return identity_->fingerprint(); }
+  const std::string& certificate() const { return identity_->certificate(); }
   bool open(const EndpointSpec& spec, Opened& opened, Failure& failure);
   bool configure(uint64_t id, const RemoteSpec& remote, Failure& failure);
   bool setPath(uint64_t from, uint64_t to, const PathSpec& spec, Failure& failure);
