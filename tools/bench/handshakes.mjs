@@ -101,7 +101,7 @@ async function setUp(ng, index, fingerprint) {
 }
 
 function draw(results) {
-  const head = 'node,a second,(min..max),a core and second,(min..max),core %,client %,p50 ms,p99 ms,repeats'.split(',');
+  const head = 'node,per s,(min..max),per s and core,(min..max),core %,client %,p50 ms,p99 ms,repeats'.split(',');
   const range = ({ min, max }) => `(${digits(min)}..${digits(max)})`;
   const rows = results.map((r) => [
     r.peer,

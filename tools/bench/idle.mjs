@@ -6,6 +6,8 @@ import { cpuSeconds, descriptors, residentKib, runTool, startPeer } from './peer
 const ONE_PROCESS = 4500;
 const SEVERAL = { sessions: 10_000, processes: 3 };
 const KIB_BAR = 20;
+/** Logs, HTTP and a new control connection need some, however many calls there are. */
+const DESCRIPTORS_KEPT_FREE = 64;
 const IDLE_SECONDS = 5;
 /** The shape of memory before it is measured: code compiled, tables grown once, nothing of it counted as a session's. */
 const WARM_UP_CALLS = 1000;
@@ -19,6 +21,7 @@ export async function idle({ calls = [ONE_PROCESS], peers = ['rtpengine', 'cause
       results.push(await stand(name, SEVERAL.sessions, SEVERAL.processes, seconds));
   }
   console.log(`\n${draw(results)}\n`);
+  const limit = peers.includes('causeway') ? await beyond('causeway') : undefined;
   const bars = results
     .filter(({ peer }) => peer === 'causeway')
     .map(({ sessions, processes, kibPerSession }) => ({
@@ -26,8 +29,15 @@ export async function idle({ calls = [ONE_PROCESS], peers = ['rtpengine', 'cause
       value: digits(kibPerSession),
       met: kibPerSession <= KIB_BAR,
     }));
+  if (limit)
+    bars.push({
+      bar: 'more sessions than there are descriptors: refused in words, and the node goes on',
+      value: `${limit.refused} of ${limit.asked} refused (${limit.reason}), ${limit.free} descriptors kept free`,
+      met:
+        limit.refused > 0 && limit.silent === 0 && /ports/i.test(limit.reason) && limit.free >= DESCRIPTORS_KEPT_FREE,
+    });
   for (const { bar, value, met } of bars) console.log(`${met ? 'met   ' : 'MISSED'} ${bar}: ${value}`);
-  return { results, bars };
+  return { results, limit, bars };
 }
 
 /** @throws Error when a session is refused: then the node has a limit below the bar. */
@@ -65,9 +75,26 @@ async function stand(name, sessions, processes, seconds) {
   }
 }
 
-async function ngload({ at, pid }, count, steps, tag) {
+/** Asks one process for more sessions than the hard limit of descriptors and its ports allow. */
+async function beyond(name) {
+  const asked = 5600;
+  const node = await startPeer(name);
+  try {
+    const { refused, silent, reason } = await ngload(node, asked, 'oa', 'beyond', [0, 1]);
+    const pong = await node.ng.request({ command: 'ping' });
+    const { open, soft } = descriptors(node.pid);
+    await ngload(node, asked, 'd', 'beyond', [0, 1]);
+    const descriptorsAfter = descriptors(node.pid).open;
+    if (pong?.result !== 'pong') throw new Error(`no answer to a ping: ${JSON.stringify(pong)}`);
+    return { asked, refused, silent, reason, free: soft - open, descriptorsAfter };
+  } finally {
+    await node.stop();
+  }
+}
+
+async function ngload({ at, pid }, count, steps, tag, fine = [0]) {
   const args = ['-a', at.address, '-p', at.port, '-P', pid, '-n', count, '-s', steps, '-t', tag, '-w', 32];
-  return JSON.parse(await runTool(tool('ngload'), args.map(String)));
+  return JSON.parse(await runTool(tool('ngload'), args.map(String), fine));
 }
 
 function draw(results) {

@@ -1,10 +1,11 @@
 // Calls for the packet benchmarks: set up over ng, described for rtpload, run once.
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { payloads, tool } from './native.mjs';
-import { inParallel } from './ng.mjs';
-import { runTool } from './peers.mjs';
+import { inParallel, Refused } from './ng.mjs';
+import { RELAY_CORE, runTool, startProcess } from './peers.mjs';
 import { audioSdp, readSdp } from './sdp.mjs';
 
 const A = '127.0.1.1';
@@ -53,7 +54,7 @@ async function setUp(ng, mode, index, tag) {
     }),
   );
   const pt = transcode ? (offered.ptOf(transcode) ?? offered.pts.find((number) => number === b.pt)) : b.pt;
-  if (pt === undefined) throw new Error(`the relay does not offer ${transcode}`);
+  if (pt === undefined) throw new Refused(`the relay does not offer ${transcode}`);
   const answered = readSdp(
     await ng.sdp({
       command: 'answer',
@@ -79,27 +80,56 @@ async function setUp(ng, mode, index, tag) {
 export async function load(peer, { mode, calls, seconds, warmUp = 2 }) {
   const tag = `${process.pid}-${Math.round(performance.now())}`;
   const flows = await inParallel(calls, SETUP_WIDTH, (index) => setUp(peer.ng, mode, index, tag));
+  const file = writeFlows(calls, flows);
+  try {
+    const figures = await runLoad(file.path, { pid: peer.pid, seconds, warmUp });
+    const wrong = wrongs(figures);
+    if (wrong) throw new Error(`${peer.name}, ${mode}, ${calls} calls: ${wrong}`);
+    return figures;
+  } finally {
+    file.remove();
+  }
+}
+
+/**
+ * The same plain calls through the minimal relay (native/floor.c), which knows its routes from the start.
+ * @param {string} [fault] what it is to do wrong, so that a test sees rtpload notice
+ */
+export async function loadFloor({ calls, seconds, warmUp = 2, fault, core = RELAY_CORE }) {
+  const flows = Array.from({ length: calls }, (_, index) => {
+    const socket = Math.floor(index / CALLS_PER_SOCKET);
+    const [atA, atB] = [0, 1].map((side) => `${2 * socket + side} 127.0.0.1 ${10_000 + 2 * index + side}`);
+    return [`F ${2 * index} 0 ${atA} ${atB} raw:160 0 160 - -`, `F ${2 * index + 1} 1 ${atB} ${atA} raw:160 0 160 - -`];
+  });
+  const file = writeFlows(calls, flows);
+  const floor = startProcess('taskset', ['-c', core, tool('floor'), file.path, ...(fault ? [fault] : [])]);
+  try {
+    await once(floor.stdout, 'data');
+    return await runLoad(file.path, { pid: floor.pid, seconds, warmUp });
+  } finally {
+    floor.kill('SIGKILL');
+    await once(floor, 'close');
+    file.remove();
+  }
+}
+
+async function runLoad(path, { pid, seconds, warmUp }) {
+  const args = ['-f', path, '-t', String(seconds), '-w', String(warmUp), '-p', String(pid)];
+  return JSON.parse(await runTool(tool('rtpload'), [...args, '-d', payloads()]));
+}
+
+function writeFlows(calls, flows) {
   const sockets = Array.from({ length: Math.ceil(calls / CALLS_PER_SOCKET) }, (_, index) => [
     `S ${2 * index} ${A} ${FIRST_PORT + 2 * index}`,
     `S ${2 * index + 1} ${B} ${FIRST_PORT + 2 * index}`,
   ]);
   const folder = mkdtempSync(join(tmpdir(), 'causeway-bench-load-'));
-  const file = join(folder, 'flows');
-  writeFileSync(file, `${[...sockets, ...flows].flat().join('\n')}\n`);
-  try {
-    const args = ['-f', file, '-t', String(seconds), '-w', String(warmUp), '-p', String(peer.pid)];
-    const figures = JSON.parse(await runTool(tool('rtpload'), [...args, '-d', payloads()]));
-    const wrong = wrongs(figures);
-    if (wrong) throw new ContentError(`${peer.name}, ${mode}, ${calls} calls: ${wrong}`);
-    return figures;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const path = join(folder, 'flows');
+  writeFileSync(path, `${[...sockets, ...flows].flat().join('\n')}\n`);
+  return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** A relay that loses packets is slow; one that mixes them up is broken, and its speed means nothing. */
-export class ContentError extends Error {}
-
 const WRONG = {
   stray: 'packets that belong to no call',
   wrongFlow: 'packets of another call',

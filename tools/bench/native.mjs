@@ -11,7 +11,7 @@ const CACHE = join(ROOT, 'node_modules/.cache/causeway-bench');
 const TOOLS = {
   netns: { files: ['netns.c'], libraries: [] },
   rtpload: { files: ['rtpload.c', 'check.c', 'flows.c', 'srtp.c', 'usage.c'], libraries: ['-lcrypto'] },
-  floor: { files: ['floor.c'], libraries: [] },
+  floor: { files: ['floor.c', 'flows.c', 'srtp.c'], libraries: ['-lcrypto'] },
   ngload: { files: ['ngload.c', 'bencode.c', 'usage.c'], libraries: [] },
   dtlsload: { files: ['dtlsload.c', 'stun.c', 'srtp.c', 'usage.c'], libraries: ['-lssl', '-lcrypto'] },
   mkpayload: { files: ['mkpayload.c'], libraries: ['-lopus', '-lm'] },

@@ -6,6 +6,9 @@ import { decodeBencode, encodeBencode } from '../../vocabulary/mod.ts';
 const TRIES = 6;
 const PATIENCE_MS = 500;
 
+/** The media node has said no, with this reason. */
+export class Refused extends Error {}
+
 export class NgClient {
   #socket;
   #waiting = new Map();
@@ -41,11 +44,11 @@ export class NgClient {
     });
   }
 
-  /** The SDP of an offer or answer. @throws Error with the reason when it is refused. */
+  /** The SDP of an offer or answer. @throws Refused with the reason. */
   async sdp(message) {
     const reply = await this.request(message);
     if (reply?.result !== 'ok' || typeof reply.sdp !== 'string')
-      throw new Error(`${message.command} refused: ${reply?.['error-reason'] ?? JSON.stringify(reply)}`);
+      throw new Refused(`${message.command} refused: ${reply?.['error-reason'] ?? JSON.stringify(reply)}`);
     return reply.sdp;
   }
 

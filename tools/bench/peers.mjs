@@ -1,15 +1,6 @@
 // The two media nodes that are compared, each started as a process of its own, on one core.
 import { spawn } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../install.mjs';
@@ -72,11 +63,20 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
+/** A child that does not outlive the bench; standard output is read by the caller. */
+export function startProcess(command, args) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  running.add(child);
+  child.once('close', () => running.delete(child));
+  return child;
+}
+
 /**
  * Starts one and waits until it answers pings. `core: undefined` leaves it unpinned.
  * @throws Error with what it wrote when it does not come up.
  */
 export async function startPeer(name, { address = '127.0.0.1', ngPort = 2223, core = RELAY_CORE } = {}) {
+  if (!PEERS[name]) throw new Error(`--peer: there are ${Object.keys(PEERS).join(', ')}`);
   const folder = mkdtempSync(join(tmpdir(), `causeway-bench-${name}-`));
   const logFile = join(folder, 'log');
   const log = openSync(logFile, 'w');
@@ -143,12 +143,11 @@ export function descriptors(pid) {
   return { open: readdirSync(`/proc/${pid}/fd`).length, soft: Number(limit?.[1]), hard: Number(limit?.[2]) };
 }
 
-export function hasRtpengine() {
-  return existsSync('/usr/bin/rtpengine');
-}
-
-/** Runs a tool on the generator's core to its end. Resolves with its standard output. @throws Error when it fails. */
-export function runTool(path, args) {
+/**
+ * Runs a tool on the generator's core to its end. Resolves with its standard output.
+ * @throws Error when it ends with another status than those of `fine`.
+ */
+export function runTool(path, args, fine = [0]) {
   return new Promise((resolve, reject) => {
     const child = spawn('taskset', ['-c', GENERATOR_CORE, path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(child);
@@ -159,7 +158,7 @@ export function runTool(path, args) {
     child.once('error', reject);
     child.once('close', (status) => {
       running.delete(child);
-      if (status === 0) resolve(output);
+      if (fine.includes(status)) resolve(output);
       else reject(new Error(`${path.split('/').pop()} ended with ${status}: ${errors}${output}`));
     });
   });

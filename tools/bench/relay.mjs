@@ -1,6 +1,7 @@
 // npm run bench -- relay: what a relayed packet costs, rtpengine and our node in turn on the same core.
 import { digits, spread, table } from './figures.mjs';
-import { load, MODES } from './load.mjs';
+import { load, loadFloor, MODES } from './load.mjs';
+import { Refused } from './ng.mjs';
 import { startPeer } from './peers.mjs';
 
 const USUAL = [
@@ -13,6 +14,8 @@ const REST = [
   { mode: 'g722', calls: [50, 100] },
   { mode: 'opus', calls: [20, 50] },
 ];
+/** `floor` is the minimal relay: the least that this machine asks for a packet. */
+const RELAYS = ['floor', 'rtpengine', 'causeway'];
 /** Of rtpengine's figure, at 500 calls; and what has to hold at 1,000. */
 const BARS = { ratioAt500: 0.75, p50MsAt1000: 1, corePctAt1000: 90 };
 const KEPT = [
@@ -32,7 +35,7 @@ export async function relay({
   modes,
   seconds = 6,
   repeat = full ? 5 : 3,
-  peers = ['rtpengine', 'causeway'],
+  peers = full ? RELAYS : ['rtpengine', 'causeway'],
 }) {
   const cells = (full ? [...USUAL, ...REST] : USUAL)
     .concat(modes ? REST.filter(({ mode }) => !full && modes.includes(mode)) : [])
@@ -41,11 +44,13 @@ export async function relay({
   const unknown = (modes ?? []).filter((mode) => !MODES[mode]);
   if (unknown.length > 0)
     throw new Error(`no such mode: ${unknown.join(', ')}; there are ${Object.keys(MODES).join(', ')}`);
+  if (!peers.every((name) => RELAYS.includes(name))) throw new Error(`--peer: there are ${RELAYS.join(', ')}`);
   const runs = [];
   for (let round = 0; round < repeat; round++)
     for (const cell of cells) {
       // Each goes first as often as the other: a machine that grows slower or faster favours neither.
       for (const name of round % 2 ? peers.toReversed() : peers) {
+        if (name === 'floor' && cell.mode !== 'plain') continue;
         const figures = await once(name, cell, seconds);
         runs.push({ peer: name, ...cell, ...figures });
         console.log(
@@ -55,7 +60,7 @@ export async function relay({
         );
       }
     }
-  const results = cells.flatMap((cell) => peers.map((peer) => summary(peer, cell, runs)));
+  const results = cells.flatMap((cell) => peers.flatMap((peer) => summary(peer, cell, runs)));
   const ratios = cells.map(({ mode, calls: count }) => {
     const of = (peer) =>
       results.find((r) => r.peer === peer && r.mode === mode && r.calls === count)?.cpuSPerMpkt?.median;
@@ -69,11 +74,13 @@ export async function relay({
 
 /** A fresh process for every run: none inherits the other's memory or ports. */
 async function once(name, cell, seconds) {
+  if (name === 'floor') return await loadFloor({ ...cell, seconds });
   const peer = await startPeer(name);
   try {
     return await load(peer, { ...cell, seconds });
   } catch (error) {
-    if (/refused|does not offer/.test(error.message)) return { refused: error.message };
+    // A codec that one of them does not have is a line in the table. What both must have is not.
+    if (error instanceof Refused && MODES[cell.mode].transcode) return { refused: error.message };
     throw error;
   } finally {
     await peer.stop();
@@ -82,6 +89,7 @@ async function once(name, cell, seconds) {
 
 function summary(peer, { mode, calls }, runs) {
   const own = runs.filter((run) => run.peer === peer && run.mode === mode && run.calls === calls);
+  if (own.length === 0) return [];
   const refused = own.find((run) => run.refused)?.refused;
   if (refused) return { peer, mode, calls, refused };
   const sum = (name) => own.reduce((total, run) => total + run[name], 0);

@@ -92,7 +92,8 @@ void check_packet(const Load *load, Counts *counts, int rx, uint8_t *p, int leng
     f->last_seq = seq;
     f->have_last = 1;
   }
-  if (*entry & CAME_OUT) {
+  /* A relay that codes has packets of its own: it conceals, stretches and drops, and then counts on from there. */
+  if (f->raw_length && *entry & CAME_OUT) {
     counts->duplicate++;
     return;
   }

@@ -151,7 +151,9 @@ static void on_reply(char *text, size_t length) {
   if (!fine) {
     const char *reason = find_string(body, length, "error-reason", &found);
     if (run.refused++ == 0)
-      snprintf(run.reason, sizeof run.reason, "%.*s", reason ? (int)found : 0, reason ? reason : "");
+      snprintf(run.reason, sizeof run.reason, "%.*s", reason ? (int)found : 9, reason ? reason : "no reason");
+    for (char *c = run.reason; *c; c++)
+      if (*c == '"' || *c == '\\' || *c < ' ') *c = '?'; /* it goes into JSON as it is */
     finish(index);
     return;
   }
@@ -207,9 +209,9 @@ static void report(double seconds, double cpu_s, double own_s) {
     if (run.latency[i].total)
       printf("\"%sP50Us\":%.1f,\"%sP99Us\":%.1f,", names[i], histogram_us(&run.latency[i], 0.5), names[i],
              histogram_us(&run.latency[i], 0.99));
-  printf("\"repeats\":%lu,\"refused\":%lu,\"silent\":%lu,\"stray\":%lu}\n", run.repeats, run.refused, run.silent,
-         run.stray);
-  if (run.refused) fprintf(stderr, "ngload: refused: %s\n", run.reason[0] ? run.reason : "(no reason)");
+  printf("\"repeats\":%lu,\"refused\":%lu,\"silent\":%lu,\"stray\":%lu,\"reason\":\"%s\"}\n", run.repeats, run.refused,
+         run.silent, run.stray, run.reason);
+  if (run.refused) fprintf(stderr, "ngload: refused: %s\n", run.reason);
 }
 
 int main(int argc, char **argv) {
