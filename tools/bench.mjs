@@ -33,7 +33,10 @@ if (!BENCHES[name]) usage(name ? `no benchmark "${name}"` : 'which one?');
 
 if (!inside) {
   const node = await install({ tests: false });
-  const missing = BENCHES[name].packages.filter(({ probe }) => !existsSync(probe)).map((entry) => entry.name);
+  const wanted = BENCHES[name].packages.filter(
+    (entry) => entry !== RTPENGINE || wishes.peers?.includes('rtpengine') !== false,
+  );
+  const missing = wanted.filter(({ probe }) => !existsSync(probe)).map((entry) => entry.name);
   if (missing.length > 0) await debianPackages(missing);
   const { tool } = await import('./bench/native.mjs');
   const again = [

@@ -19,6 +19,7 @@ const RUN = [
 const TEST = [
   { name: 'sip-tester', probe: '/usr/bin/sipp' },
   { name: 'chromium', probe: '/usr/bin/chromium' },
+  { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' },
 ];
 
 /** `tests`: also what only the tests need. Returns the folder's Node 24. */

@@ -3,8 +3,8 @@
  *
  * usage: floor FLOWS [FAULT]
  *
- * FAULT, to prove that rtpload sees it: corrupt (one bit of every 100th packet), misroute (every 100th packet to the
- * party of another flow, out of the right port), duplicate, drop (every 100th).
+ * FAULT, to prove that rtpload sees it, done to every 100th packet: drop, duplicate, corrupt (one bit), mix (it takes the
+ * way of another call), misroute (the party of another call gets it, out of the port of its own call).
  * Prints "ready" when it listens. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include "flows.h"
 
 #define EVERY 100
+#define OTHER 16
 
 typedef struct {
   int in, out;
@@ -38,11 +39,11 @@ static int open_port(const struct sockaddr_in *address) {
 
 int main(int argc, char **argv) {
   if (argc < 2) {
-    fprintf(stderr, "usage: floor FLOWS [corrupt|misroute|duplicate|drop]\n");
+    fprintf(stderr, "usage: floor FLOWS [drop|duplicate|corrupt|mix|misroute]\n");
     return 2;
   }
   const char *fault = argc > 2 ? argv[2] : "";
-  int corrupt = !strcmp(fault, "corrupt"), misroute = !strcmp(fault, "misroute");
+  int corrupt = !strcmp(fault, "corrupt"), mix = !strcmp(fault, "mix"), misroute = !strcmp(fault, "misroute");
   int duplicate = !strcmp(fault, "duplicate"), drop = !strcmp(fault, "drop");
   struct rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -70,9 +71,11 @@ int main(int argc, char **argv) {
       if (length < 0) continue;
       int now = ++count % EVERY == 0, times = now && drop ? 0 : now && duplicate ? 2 : 1;
       if (now && corrupt) bytes[length - 1] ^= 1;
-      const Route *to = now && misroute ? &routes[(route - routes + 2) % load.flows] : route;
+      /* Not the next flow: it shares its socket with this one. */
+      const Route *other = &routes[(route - routes + OTHER) % load.flows];
+      const Route *to = now && (mix || misroute) ? other : route, *from = now && mix ? other : route;
       for (int k = 0; k < times; k++)
-        sendto(route->out, bytes, (size_t)length, 0, (const struct sockaddr *)&to->to, sizeof to->to);
+        sendto(from->out, bytes, (size_t)length, 0, (const struct sockaddr *)&to->to, sizeof to->to);
     }
   }
 }
