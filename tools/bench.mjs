@@ -1,9 +1,11 @@
-// npm run bench -- NAME [--json] [--full] [...]: figures for people, and with --json one last line for machines.
+// npm run bench -- NAME [--json] [--full] [--save] [...]: figures for people, with --json one last line for machines, with
+// --save kept in docs/results/.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { debianPackages, install } from './install.mjs';
+import { debianPackages, install, ROOT } from './install.mjs';
 
 const RTPENGINE = { name: 'rtpengine-daemon', probe: '/usr/bin/rtpengine' };
 const OPENSSL = { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' };
@@ -28,7 +30,7 @@ try {
 } catch (error) {
   usage(error.message);
 }
-const { name, inside, json, ...wishes } = options;
+const { name, inside, json, save, ...wishes } = options;
 if (!BENCHES[name]) usage(name ? `no benchmark "${name}"` : 'which one?');
 
 if (!inside) {
@@ -47,9 +49,15 @@ if (!inside) {
     '--inside',
   ];
   // Fixed ports and floods of packets: all of it stays in a network namespace where nothing but loopback is.
-  const child = spawn(tool('netns'), again, { stdio: 'inherit' });
+  const child = spawn(tool('netns'), again, { stdio: ['ignore', save ? 'pipe' : 'inherit', 'inherit'] });
+  let output = '';
+  child.stdout?.on('data', (chunk) => {
+    output += chunk;
+    process.stdout.write(chunk);
+  });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-  const status = await new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+  const status = await new Promise((resolve) => child.on('close', (code) => resolve(code ?? 1)));
+  if (save && status === 0) writeFileSync(join(ROOT, `docs/results/bench-${name}.txt`), kept(output));
   if (status === NO_NAMESPACE)
     console.error(
       'bench: this machine does not allow a network namespace. Run it as root, or in a container of its own started with --cap-add SYS_ADMIN.',
@@ -77,6 +85,15 @@ for (const [key, value] of Object.entries(figures))
 if (json) console.log(JSON.stringify({ bench: name, ...figures }));
 process.exit(status);
 
+/** The table and what stands under it, with the day and the machine. */
+function kept(output) {
+  const lines = output.split('\n').filter((line) => !line.startsWith('{'));
+  const from = lines.findIndex((line) => /^(mode|node) /.test(line));
+  const day = new Date().toISOString().slice(0, 10);
+  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model.trim() ?? process.arch}, Linux ${release().replace(/^(\d+\.\d+).*/, '$1')}`;
+  return `${name}${wishes.full ? ' --full' : ''}: ${day}; ${machine}\n\n${lines.slice(Math.max(from, 0)).join('\n').trim()}\n`;
+}
+
 /** @throws Error in words when an option is unknown or not a number. */
 function read() {
   const { values, positionals } = parseArgs({
@@ -84,6 +101,7 @@ function read() {
     options: {
       json: { type: 'boolean', default: false },
       full: { type: 'boolean', default: false },
+      save: { type: 'boolean', default: false },
       inside: { type: 'boolean', default: false },
       calls: { type: 'string' },
       seconds: { type: 'string' },
@@ -107,6 +125,7 @@ function read() {
     name: positionals[0],
     inside: values.inside,
     json: values.json,
+    save: values.save,
     full: values.full,
     ...number('seconds', 120),
     ...number('repeat', 20),
@@ -117,7 +136,7 @@ function read() {
 }
 
 function usage(message) {
-  console.error(`bench: ${message}\nnpm run bench -- NAME [--json] [--full], where NAME is one of:`);
+  console.error(`bench: ${message}\nnpm run bench -- NAME [--json] [--full] [--save], where NAME is one of:`);
   for (const [key, { about }] of Object.entries(BENCHES)) console.error(`  ${key.padEnd(12)}${about}`);
   console.error('relay, calls: --calls 100,500 --seconds 6 --repeat 3 --mode plain,srtp --peer rtpengine,causeway');
   process.exit(2);

@@ -85,11 +85,10 @@ function summary(peer, { mode, phase }, runs) {
 }
 
 function draw(results, ratios) {
-  const head = 'mode,phase,node,calls/s,(min..max),ratio,CPU µs/call,core %,client %,offer p99 ms,answer p99 ms'.split(
-    ',',
-  );
+  const head =
+    'mode,phase,node,calls/s,(min..max),ratio,CPU µs/call,ratio,core %,client %,offer p99 ms,answer p99 ms'.split(',');
   const rows = results.map((result) => {
-    const ratio = ratios.find((r) => r.mode === result.mode && r.phase === result.phase)?.ratio;
+    const { ratio, cpuRatio } = ratios.find((r) => r.mode === result.mode && r.phase === result.phase);
     const rate = result.callsPerS;
     return [
       result.mode,
@@ -99,6 +98,7 @@ function draw(results, ratios) {
       `(${digits(rate.min)}..${digits(rate.max)})`,
       result.peer === 'causeway' ? digits(ratio) : '',
       digits(result.cpuUsPerCall.median),
+      result.peer === 'causeway' ? digits(cpuRatio) : '',
       digits(result.peerCorePct.median),
       digits(result.clientCorePct.median),
       result.offerP99Us ? digits(result.offerP99Us.median / 1000) : '',

@@ -1,11 +1,11 @@
 // npm run bench -- handshakes: how many WebRTC parties a second one core lets in: ICE check, DTLS-SRTP handshake.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digits, spread, table } from './figures.mjs';
 import { tool } from './native.mjs';
 import { inParallel } from './ng.mjs';
 import { runTool, startPeer } from './peers.mjs';
+import { scratch } from './scratch.mjs';
 import { audioSdp, readSdp, webrtcSdp } from './sdp.mjs';
 
 const A = '127.0.1.1';
@@ -48,7 +48,7 @@ export async function handshakes({
 
 /** @throws Error when a handshake fails, or when a packet sent after it does not come through as it was. */
 async function once(name, count) {
-  const folder = mkdtempSync(join(tmpdir(), 'causeway-bench-dtls-'));
+  const folder = scratch();
   const peer = await startPeer(name);
   try {
     const pem = join(folder, 'party.pem');
@@ -60,7 +60,6 @@ async function once(name, count) {
     return JSON.parse(await runTool(tool('dtlsload'), args.map(String)));
   } finally {
     await peer.stop();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,11 +1,11 @@
 // Calls for the packet benchmarks: set up over ng, described for rtpload, run once.
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { payloads, tool } from './native.mjs';
 import { inParallel, Refused } from './ng.mjs';
 import { RELAY_CORE, runTool, startProcess } from './peers.mjs';
+import { scratch } from './scratch.mjs';
 import { audioSdp, readSdp } from './sdp.mjs';
 
 const A = '127.0.1.1';
@@ -80,15 +80,10 @@ async function setUp(ng, mode, index, tag) {
 export async function load(peer, { mode, calls, seconds, warmUp = 2 }) {
   const tag = `${process.pid}-${Math.round(performance.now())}`;
   const flows = await inParallel(calls, SETUP_WIDTH, (index) => setUp(peer.ng, mode, index, tag));
-  const file = writeFlows(calls, flows);
-  try {
-    const figures = await runLoad(file.path, { pid: peer.pid, seconds, warmUp });
-    const wrong = wrongs(figures);
-    if (wrong) throw new Error(`${peer.name}, ${mode}, ${calls} calls: ${wrong}`);
-    return figures;
-  } finally {
-    file.remove();
-  }
+  const figures = await runLoad(writeFlows(calls, flows), { pid: peer.pid, seconds, warmUp });
+  const wrong = wrongs(figures);
+  if (wrong) throw new Error(`${peer.name}, ${mode}, ${calls} calls: ${wrong}`);
+  return figures;
 }
 
 /**
@@ -101,15 +96,14 @@ export async function loadFloor({ calls, seconds, warmUp = 2, fault, core = RELA
     const [atA, atB] = [0, 1].map((side) => `${2 * socket + side} 127.0.0.1 ${10_000 + 2 * index + side}`);
     return [`F ${2 * index} 0 ${atA} ${atB} raw:160 0 160 - -`, `F ${2 * index + 1} 1 ${atB} ${atA} raw:160 0 160 - -`];
   });
-  const file = writeFlows(calls, flows);
-  const floor = startProcess('taskset', ['-c', core, tool('floor'), file.path, ...(fault ? [fault] : [])]);
+  const path = writeFlows(calls, flows);
+  const floor = startProcess('taskset', ['-c', core, tool('floor'), path, ...(fault ? [fault] : [])]);
   try {
     await once(floor.stdout, 'data');
-    return await runLoad(file.path, { pid: floor.pid, seconds, warmUp });
+    return await runLoad(path, { pid: floor.pid, seconds, warmUp });
   } finally {
     floor.kill('SIGKILL');
     await once(floor, 'close');
-    file.remove();
   }
 }
 
@@ -123,10 +117,9 @@ function writeFlows(calls, flows) {
     `S ${2 * index} ${A} ${FIRST_PORT + 2 * index}`,
     `S ${2 * index + 1} ${B} ${FIRST_PORT + 2 * index}`,
   ]);
-  const folder = mkdtempSync(join(tmpdir(), 'causeway-bench-load-'));
-  const path = join(folder, 'flows');
+  const path = join(scratch(), 'flows');
   writeFileSync(path, `${[...sockets, ...flows].flat().join('\n')}\n`);
-  return { path, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return path;
 }
 
 /** A relay that loses packets is slow; one that mixes them up is broken, and its speed means nothing. */

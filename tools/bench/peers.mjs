@@ -1,10 +1,11 @@
 // The two media nodes that are compared, each started as a process of its own, on one core.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../install.mjs';
 import { NgClient } from './ng.mjs';
+import { scratch } from './scratch.mjs';
 
 /** Generators on the first core, what is measured on the last. */
 export const GENERATOR_CORE = '0';
@@ -77,7 +78,7 @@ export function startProcess(command, args) {
  */
 export async function startPeer(name, { address = '127.0.0.1', ngPort = 2223, core = RELAY_CORE } = {}) {
   if (!PEERS[name]) throw new Error(`--peer: there are ${Object.keys(PEERS).join(', ')}`);
-  const folder = mkdtempSync(join(tmpdir(), `causeway-bench-${name}-`));
+  const folder = scratch();
   const logFile = join(folder, 'log');
   const log = openSync(logFile, 'w');
   const { command, args } = PEERS[name]({ address, ngPort, folder });
@@ -121,7 +122,6 @@ export async function startPeer(name, { address = '127.0.0.1', ngPort = 2223, co
       const late = setTimeout(() => child.kill('SIGKILL'), 3000);
       await ended;
       clearTimeout(late);
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

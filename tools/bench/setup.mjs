@@ -1,17 +1,17 @@
 // npm run bench -- setup
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../install.mjs';
+import { scratch } from './scratch.mjs';
 
 /** Set-up through a whole PoP: a phone over UDP calls the tone of the PSTN simulator. */
 export async function setup({ full }) {
   const { Engine } = await import('../../signaling/engine/mod.ts');
   const { default: Srf } = await import('drachtio-srf');
   const { stringify } = await import('yaml');
-  const folder = mkdtempSync(join(tmpdir(), 'causeway-bench-'));
+  const folder = scratch();
   const file = join(folder, 'pop.yaml');
   writeFileSync(
     file,
@@ -111,7 +111,6 @@ export async function setup({ full }) {
   phone.close();
   up.kill('SIGTERM');
   await new Promise((resolve) => up.on('exit', resolve));
-  rmSync(folder, { recursive: true, force: true });
   const at = (list, share) => [...list].sort((a, b) => a - b)[Math.floor((list.length - 1) * share)];
   return {
     calls: answered.length,
