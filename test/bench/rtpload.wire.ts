@@ -1,12 +1,18 @@
-// budget: 30 s
+// budget: 40 s
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 
 type Figures = Record<'sent' | 'received' | 'lost' | 'p50Us' | 'relayCpuS', number> &
-  Record<'stray' | 'wrongFlow' | 'corrupt' | 'duplicate' | 'silentFlows', number>;
+  Record<'stray' | 'wrongFlow' | 'corrupt' | 'duplicate' | 'silentFlows' | 'badAuth' | 'verified', number>;
 
 interface LoadModule {
-  loadFloor(about: { calls: number; seconds: number; warmUp: number; fault?: string }): Promise<Figures>;
+  loadFloor(about: {
+    calls: number;
+    seconds: number;
+    warmUp: number;
+    fault?: string;
+    encrypted?: boolean;
+  }): Promise<Figures>;
   wrongs(figures: Figures): string | undefined;
 }
 
@@ -38,6 +44,15 @@ describe('what the packet benchmarks see of a relay', function () {
     const figures = await load.loadFloor({ ...about, fault: 'drop' });
     assert.equal(load.wrongs(figures), undefined);
     assert.ok(Math.abs(figures.lost - packets / 100) <= 2, `${figures.lost} lost`);
+  });
+
+  it('SRTP that is whole, and SRTP that was tampered with', async () => {
+    const crowd = { ...about, calls: 100, encrypted: true };
+    const whole = await load.loadFloor(crowd);
+    assert.equal(load.wrongs(whole), undefined);
+    assert.ok(whole.verified > 100, `${whole.verified} verified`);
+    const changed = await load.loadFloor({ ...crowd, fault: 'corrupt' });
+    assert.match(load.wrongs(changed) ?? '', /wrong SRTP tag/);
   });
 
   for (const [fault, key, words] of [

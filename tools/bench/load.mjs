@@ -88,16 +88,21 @@ export async function load(peer, { mode, calls, seconds, warmUp = 2 }) {
 
 /**
  * The same plain calls through the minimal relay (native/floor.c), which knows its routes from the start.
- * @param {string} [fault] what it is to do wrong, so that a test sees rtpload notice
+ * @param {{ fault?: string, encrypted?: boolean }} about `fault`: what it is to do wrong, so that a test sees rtpload
+ *   notice; `encrypted`: SRTP, which it passes on as it is.
  */
-export async function loadFloor({ calls, seconds, warmUp = 2, fault, core = RELAY_CORE }) {
+export async function loadFloor({ calls, seconds, warmUp = 2, fault, encrypted = false }) {
+  const keys = encrypted ? `${KEY_A} ${KEY_A}` : '- -';
   const flows = Array.from({ length: calls }, (_, index) => {
     const socket = Math.floor(index / CALLS_PER_SOCKET);
     const [atA, atB] = [0, 1].map((side) => `${2 * socket + side} 127.0.0.1 ${10_000 + 2 * index + side}`);
-    return [`F ${2 * index} 0 ${atA} ${atB} raw:160 0 160 - -`, `F ${2 * index + 1} 1 ${atB} ${atA} raw:160 0 160 - -`];
+    return [
+      `F ${2 * index} 0 ${atA} ${atB} raw:160 0 160 ${keys}`,
+      `F ${2 * index + 1} 1 ${atB} ${atA} raw:160 0 160 ${keys}`,
+    ];
   });
   const path = writeFlows(calls, flows);
-  const floor = startProcess('taskset', ['-c', core, tool('floor'), path, ...(fault ? [fault] : [])]);
+  const floor = startProcess('taskset', ['-c', RELAY_CORE, tool('floor'), path, ...(fault ? [fault] : [])]);
   try {
     await once(floor.stdout, 'data');
     return await runLoad(path, { pid: floor.pid, seconds, warmUp });
