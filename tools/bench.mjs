@@ -18,7 +18,7 @@ const BENCHES = {
   },
   calls: { about: 'offers and answers a second, rtpengine and our node in turn', packages: [RTPENGINE] },
   idle: { about: 'memory and descriptors of sessions that stand idle', packages: [RTPENGINE] },
-  handshakes: { about: 'ICE and DTLS-SRTP handshakes a second and core', packages: [OPENSSL] },
+  handshakes: { about: 'ICE and DTLS-SRTP handshakes a second and core', packages: [RTPENGINE, OPENSSL] },
   transcode: { about: 'CPU of calls between PCMU and Opus', packages: [] },
   setup: { about: 'an INVITE through a whole PoP', packages: [] },
 };
