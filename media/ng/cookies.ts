@@ -40,7 +40,7 @@ export class ReplyCache {
     return reply ?? (this.#working.has(key) ? 'working' : undefined);
   }
 
-  /** To be called before work that takes time; {@link keep} ends it. */
+  /** To be called before work that takes time; {@link keep} or {@link finish} end it. */
   begin(key: string): void {
     this.#working.set(key, []);
   }
@@ -55,6 +55,15 @@ export class ReplyCache {
     return true;
   }
 
+  /** The reply goes to those who wait, and is not kept. */
+  finish(key: string, reply: Buffer): void {
+    const waiting = this.#working.get(key);
+    if (!waiting) return;
+    this.#working.delete(key);
+    this.#waiting -= waiting.length;
+    for (const tell of waiting) tell(reply);
+  }
+
   keep(key: string, reply: Buffer, now: number): void {
     this.#swap(now);
     const bytes = reply.length + key.length;
@@ -64,11 +73,7 @@ export class ReplyCache {
     }
     this.#young.set(key, reply);
     this.#youngBytes += bytes;
-    const waiting = this.#working.get(key);
-    if (!waiting) return;
-    this.#working.delete(key);
-    this.#waiting -= waiting.length;
-    for (const tell of waiting) tell(reply);
+    this.finish(key, reply);
   }
 
   #swap(now: number): void {

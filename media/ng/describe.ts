@@ -76,7 +76,7 @@ export function describe(
   return {
     reply: {
       created: seconds(session.createdAt),
-      created_us: Math.floor((session.createdAt % 1000) * 1000),
+      created_us: Math.min(999_999, Math.round((session.createdAt % 1000) * 1000)),
       'last signal': seconds(session.lastSignalAt),
       SSRC: ssrcs,
       tags: Object.fromEntries([...tags].filter(([tag]) => only === undefined || only.has(tag))),

@@ -101,9 +101,11 @@ export class NgService {
     if (known) answer(known);
     else {
       this.replies.begin(key);
-      this.handlePlain(payload, caller, (reply) => {
+      this.#do(payload, caller, (reply, _encoding, command) => {
         const frame = frameOf(cookie, reply);
-        this.replies.keep(key, frame, clock());
+        // Of a connection, not of its peer: another connection that says the same means itself.
+        if (command === 'subscribe events' || command === 'unsubscribe events') this.replies.finish(key, frame);
+        else this.replies.keep(key, frame, clock());
         answer(frame);
       });
     }
@@ -112,11 +114,19 @@ export class NgService {
 
   /** A payload without a cookie, as `/ng-plain` takes it: every one is done. */
   handlePlain(bytes: Uint8Array, caller: Caller, answer: (reply: Buffer, encoding: Encoding) => void): void {
+    this.#do(bytes, caller, answer);
+  }
+
+  #do(
+    bytes: Uint8Array,
+    caller: Caller,
+    answer: (reply: Buffer, encoding: Encoding, command: CommandResult['command']) => void,
+  ): void {
     const payload = readPayload(bytes);
     const started = this.#options.clock();
     const finish = (result: CommandResult): void => {
       this.#account(result, caller, started);
-      answer(writePayload(payload.encoding, result.reply), payload.encoding);
+      answer(writePayload(payload.encoding, result.reply), payload.encoding, result.command);
     };
     const result = this.#run(payload, caller);
     if (result instanceof Promise) void result.then((later) => finish(later));
