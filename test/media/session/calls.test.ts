@@ -262,11 +262,14 @@ describe('a call on a media node', () => {
     const tags = ng('query', {})['tags'] as Dictionary;
     assert.deepEqual(Object.keys(tags), ['a', 'b']);
     assert.deepEqual(ng('list', {})['calls'], ['c']);
-    assert.deepEqual(ng('delete', {})['totals'], { RTP: { packets: 0, bytes: 0, errors: 0 } });
+    assert.deepEqual(ng('delete', {})['totals'], {
+      RTP: { packets: 0, bytes: 0, errors: 0 },
+      RTCP: { packets: 0, bytes: 0, errors: 0 },
+    });
     assert.match(String(ng('query', {})['error-reason']), /Unknown call-id/);
   });
 
-  for (const command of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'Offer', '']) {
+  for (const command of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'Offers', '']) {
     it(`does not know the command "${command}"`, () => {
       assert.equal(ng(command, {})['error-reason'], 'Unrecognized command');
     });
