@@ -74,17 +74,30 @@ export interface RemoteSpec {
   readonly rtp?: HostPort;
   readonly rtcp?: HostPort;
   /** How a source proves itself (rtpengine `endpoint-learning`). `off`: the SDP address only. ICE endpoints take checked pairs only. */
-  readonly learning: 'off' | 'immediate' | 'delayed' | 'heuristic';
+  readonly learning: Learning;
   /**
    * A source that has proven itself is never left. Otherwise its stream may move with its NAT: by its SRTP keys, or without
    * them by its SSRC, after a second of silence. Packets of strangers are dropped either way.
    */
   readonly strictSource: boolean;
+  /** Leaves a source at once for the same stream elsewhere, and after a second of silence for any other. Default: false. */
+  readonly mediaHandover?: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
 }
+
+/**
+ * How a source proves itself where there is no ICE. Each call of `configure` is a word of signaling.
+ * - `off`: the address of SDP, both ways.
+ * - `asymmetric`: sent to the address of SDP; received from whom speaks first.
+ * - `immediate`: who speaks first.
+ * - `delayed`: who speaks first, at once; frozen by the first packet 3 s after the last word of signaling, or by one from
+ *   the address of SDP. Within that time another source may take over when this one has been silent for half a second.
+ * - `heuristic`: within 3 s of the first packet who is likest to SDP: address and port, address, port, anybody.
+ */
+export type Learning = 'off' | 'asymmetric' | 'immediate' | 'delayed' | 'heuristic';
 
 export type CryptoSpec =
   | { readonly type: 'none' }
@@ -119,7 +132,26 @@ export interface SrtpKey {
   readonly keySalt: Uint8Array;
 }
 
-export type PathSpec =
+export type PathSpec = PathGate & PathMode;
+
+/** What is held back on the way. A change of these alone touches nothing else of the path. */
+export interface PathGate {
+  /**
+   * `blocked`: dropped. `silent`: the payload becomes the codec's silence (G.711, G.722 by their static types; of other
+   * codecs dropped), sequence numbers and timestamps stay. Telephone-events pass both. Default: open.
+   */
+  readonly gate?: 'open' | 'blocked' | 'silent';
+  readonly events?: {
+    /** The sender's telephone-event payload types (RFC 4733). */
+    readonly formats: readonly { readonly pt: number; readonly clockRate: number }[];
+    /** Raises `dtmf`, on relay paths too. */
+    readonly detect: boolean;
+    /** Drops them. */
+    readonly block: boolean;
+  };
+}
+
+export type PathMode =
   | {
       /** Packets pass with header and payload untouched (but for SRTP). RTCP is relayed too. */
       readonly mode: 'relay';
@@ -177,6 +209,10 @@ export interface EndpointStats {
   readonly dtls: 'none' | 'new' | 'connecting' | 'connected' | 'failed';
   readonly iceConnected: boolean;
   readonly roundTripMs: number | undefined;
+  /** What `explain` tells of this endpoint. */
+  readonly source?: SourceRecord;
+  /** The far end's last VoIP metrics report (RFC 3611 §4.7) on what it received. */
+  readonly voipMetrics?: VoipMetrics;
   /** Of the decoder fed by this endpoint, when its path transcodes. */
   readonly playout?: {
     readonly concealedMs: number;
@@ -188,6 +224,55 @@ export interface EndpointStats {
     readonly targetDelayMs: number;
     readonly late: number;
   };
+}
+
+/** Why a source was taken to: the first, one liker to SDP, the same stream elsewhere, another by handover, a checked pair. */
+export type LearnedHow = 'first' | 'better' | 'moved' | 'handover' | 'ice';
+
+/** Learnt when and from where, refused what and why, the last packet each way. Times are ages in ms. */
+export interface SourceRecord {
+  readonly openedMs: number;
+  /** Since the last `configure`. */
+  readonly signalledMs?: number;
+  readonly lastReceivedMs?: number;
+  readonly lastSentMs?: number;
+  /** The source will not be left but as the rules of moving say. */
+  readonly frozen: boolean;
+  /** The last eight, oldest first. */
+  readonly learned: readonly {
+    readonly component: 'rtp' | 'rtcp';
+    readonly from: HostPort;
+    readonly how: LearnedHow;
+    readonly ageMs: number;
+  }[];
+  /** The first eight; the packets of others are in `refusedElsewhere`. */
+  readonly refused: readonly {
+    readonly component: 'rtp' | 'rtcp';
+    readonly from: HostPort;
+    /** A drop reason: unknown-source, authentication, ice. */
+    readonly reason: string;
+    readonly packets: number;
+    readonly firstAgeMs: number;
+    readonly lastAgeMs: number;
+  }[];
+  readonly refusedElsewhere: number;
+}
+
+/** Rates and densities are fractions of 1; MOS from 1 to 5; what the far end does not know is absent. */
+export interface VoipMetrics {
+  readonly ssrc: number;
+  readonly lossRate: number;
+  readonly discardRate: number;
+  readonly burstDensity: number;
+  readonly gapDensity: number;
+  readonly burstMs: number;
+  readonly gapMs: number;
+  readonly roundTripMs: number;
+  readonly endSystemMs: number;
+  readonly rFactor?: number;
+  readonly mosLq?: number;
+  readonly mosCq?: number;
+  readonly jitterBufferMs: number;
 }
 
 export interface DataplaneTotals {
@@ -215,6 +300,27 @@ export type DataplaneEvent =
       readonly endpoint: number;
       readonly component: 'rtp' | 'rtcp';
       readonly remote: HostPort;
+      readonly how: Exclude<LearnedHow, 'ice'>;
+    }
+  | {
+      /** A source that is not heard; of one source at most every 5 s, of one thread at most 100 a second. */
+      readonly type: 'refused';
+      readonly endpoint: number;
+      readonly component: 'rtp' | 'rtcp';
+      readonly remote: HostPort;
+      /** A drop reason: unknown-source, authentication, ice. */
+      readonly reason: string;
+      /** From there, so far. */
+      readonly packets: number;
+    }
+  | {
+      /** A telephone-event has ended; once for each. `event`: RFC 4733 §3.2. */
+      readonly type: 'dtmf';
+      readonly endpoint: number;
+      readonly event: number;
+      readonly durationMs: number;
+      /** dBm0 without its sign. */
+      readonly volume: number;
     }
   | {
       readonly type: 'dtls';

@@ -46,7 +46,6 @@ class Dataplane {
 
   DataplaneOptions options_;
   EventSink sink_;
-  Counters counters_;
   std::unique_ptr<DtlsIdentity> identity_;
   std::unique_ptr<PortRange> ports_;
   std::vector<std::unique_ptr<Worker>> workers_;
