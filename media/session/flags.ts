@@ -1,3 +1,4 @@
+import type { Learning } from '../dataplane/mod.ts';
 import type { Bencode } from '../../vocabulary/mod.ts';
 
 /** What an ng offer or answer asks for, after its many spellings have been brought together. */
@@ -29,7 +30,7 @@ export interface MediaFlags {
   readonly addressFamily: 'IP4' | 'IP6' | undefined;
   /** The address that the SIP message came from. */
   readonly receivedFrom: string | undefined;
-  readonly learning: 'off' | 'immediate' | 'delayed' | 'heuristic';
+  readonly learning: Learning;
   readonly ptimeMs: number | undefined;
   readonly ptimeReverseMs: number | undefined;
   readonly label: string | undefined;
@@ -103,8 +104,9 @@ export function readFlags(command: Dictionary): MediaFlags {
     mediaAddress: text(keys.get('media-address')),
     addressFamily: familyOf(text(keys.get('address-family'))),
     receivedFrom: received.length === 2 ? received[1] : undefined,
-    learning:
-      learned === 'off' || flags.has('no-endpoint-learning') || flags.has('asymmetric')
+    learning: flags.has('asymmetric')
+      ? 'asymmetric'
+      : learned === 'off' || flags.has('no-endpoint-learning')
         ? 'off'
         : learned === 'immediate' || learned === 'heuristic'
           ? learned

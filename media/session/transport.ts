@@ -125,6 +125,7 @@ export function remoteSpec(side: Side, pass = false): RemoteSpec {
     ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
+    mediaHandover: flags?.flags.has('media-handover') ?? false,
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),
     ...(ice && remote?.ice ? { ice: remote.ice } : {}),

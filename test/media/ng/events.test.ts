@@ -43,6 +43,7 @@ describe('media events', () => {
     service.dataplaneEvent({ type: 'first-packet', endpoint: 1 });
     service.dataplaneEvent({
       type: 'learned',
+      how: 'first',
       endpoint: 2,
       component: 'rtp',
       remote: { address: '192.0.2.1', port: 4000 },
