@@ -86,6 +86,11 @@ export interface RemoteSpec {
   readonly crypto: CryptoSpec;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /**
+   * Ours from now on. Others than before restart ICE (RFC 8445 §9): media goes on over the pair that stands until one of
+   * the new credentials is nominated.
+   */
+  readonly localIce?: { readonly ufrag: string; readonly pwd: string };
 }
 
 /**

@@ -236,6 +236,7 @@ napi_value openEndpoint(napi_env env, napi_callback_info info) {
     spec.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return nullptr;
   }
+  spec.raw = object.has("raw") && object.flag("raw");
   if (object.failed()) return nullptr;
   Dataplane::Opened opened;
   Dataplane::Failure failure;
@@ -267,6 +268,11 @@ napi_value configure(napi_env env, napi_callback_info info) {
   if (object.has("ice")) {
     Reader ice = object.object("ice");
     remote.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
+    if (ice.failed()) return nullptr;
+  }
+  if (object.has("localIce")) {
+    Reader ice = object.object("localIce");
+    remote.localIce = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return nullptr;
   }
   if (object.failed()) return nullptr;
