@@ -16,8 +16,13 @@ const net = globSync('net/*.cc', { cwd: native });
 const asan = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 const runs = [
   ['pipeline', asan, ['test/pipeline_test.cc', ...core], []],
-  ['srtp', asan, ['test/srtp_test.cc', 'net/srtp.cc'], []],
-  ['fuzz', asan, ['test/fuzz_test.cc', ...core, 'net/dtls.cc', 'net/srtp.cc', 'net/stun.cc'], [rounds, seed]],
+  ['srtp', asan, ['test/srtp_test.cc', 'net/srtp.cc', 'net/srtp_session.cc'], []],
+  [
+    'fuzz',
+    asan,
+    ['test/fuzz_test.cc', ...core, 'net/dtls.cc', 'net/srtp.cc', 'net/srtp_session.cc', 'net/stun.cc'],
+    [rounds, seed],
+  ],
   ['threads', ['-fsanitize=thread'], ['test/threads_test.cc', ...core, ...net], []],
 ];
 
