@@ -1,4 +1,4 @@
-import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec, SrtpSuite } from '../dataplane/mod.ts';
+import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec } from '../dataplane/mod.ts';
 import type { MediaFlags } from './flags.ts';
 import { freshKey, offeredSdes } from './sdes.ts';
 import { newIce } from './random.ts';
@@ -7,14 +7,14 @@ import { SessionError, type Side } from './session.ts';
 const PROTOCOLS = new Set(['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
 
 /** How a side that we offer to is to be carried: from what came in and what the flags ask for. */
-export function decideOffered(side: Side, from: Side, flags: MediaFlags, suites: readonly SrtpSuite[]): void {
+export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
   const incoming = from.remote;
   const arrived = incoming?.protocol ?? 'RTP/AVP';
   const wanted = flags.protocol !== undefined && PROTOCOLS.has(flags.protocol) ? flags.protocol : undefined;
   side.protocol = incoming?.carriage === 'rtp' ? (wanted ?? arrived) : arrived;
   const secure = isSecure(side.protocol) || flags.osrtp.has('offer');
   side.dtls = secure && flags.dtls !== 'off';
-  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes, suites) : NO_SDES;
+  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes) : NO_SDES;
   side.sdes = lines;
   side.foreign = foreign;
   const passed = flags.ice === 'optional' || flags.ice === 'force-relay';

@@ -69,21 +69,22 @@ bool readAddress(Reader& object, const char* key, Address& out) {
 
 bool readSuite(Reader& key, SrtpSuite& suite) {
   const std::string name = key.text("suite");
-  if (name == "AES_CM_128_HMAC_SHA1_80") suite = SrtpSuite::kAesCm128Sha1_80;
-  else if (name == "AES_CM_128_HMAC_SHA1_32") suite = SrtpSuite::kAesCm128Sha1_32;
-  else if (name == "AEAD_AES_128_GCM") suite = SrtpSuite::kAeadAes128Gcm;
-  else if (name == "AEAD_AES_256_GCM") suite = SrtpSuite::kAeadAes256Gcm;
-  else {
-    key.fail("suite", "an SRTP suite of this node");
-    return false;
+  for (size_t i = 0; i < static_cast<size_t>(SrtpSuite::kCount); i++) {
+    suite = static_cast<SrtpSuite>(i);
+    if (name == srtpSuite(suite).name) return true;
   }
-  return true;
+  key.fail("suite", "an SRTP suite of this node");
+  return false;
 }
 
 bool readKey(Reader crypto, const char* which, SrtpKey& out) {
   Reader key = crypto.object(which);
   if (crypto.failed() || !readSuite(key, out.suite)) return false;
   const std::vector<uint8_t> material = key.bytes("keySalt");
+  for (const auto& [name, flag] : {std::pair{"unencryptedRtp", &out.unencryptedRtp}, std::pair{"unencryptedRtcp", &out.unencryptedRtcp},
+                                   std::pair{"unauthenticatedRtp", &out.unauthenticatedRtp}}) {
+    if (key.has(name)) *flag = key.flag(name);
+  }
   if (key.failed()) return false;
   const size_t keyLength = srtpKeyLength(out.suite);
   if (material.size() != keyLength + srtpSaltLength(out.suite)) {

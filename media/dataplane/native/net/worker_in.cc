@@ -119,7 +119,8 @@ SourceVerdict Worker::judge(const Endpoint& endpoint, bool rtcp, const Address& 
                                   [&](const auto& c) { return c.address == from && now - c.at < kConsentUs; });
     return held ? SourceVerdict::kKnown : SourceVerdict::kRefused;
   }
-  const SourceProof proof{endpoint.encrypted(), endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
+  const bool keys = endpoint.receiveSrtp && (rtcp || endpoint.receiveSrtp->authenticates());
+  const SourceProof proof{keys, endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
   return (rtcp ? endpoint.rtcp : endpoint.rtp).judge(from, proof, now);
 }
 
