@@ -1,0 +1,111 @@
+// budget: 90 s
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'mocha';
+import { Kamailio } from '../support/kamailio.ts';
+import { MEDIA, type MediaPeer } from '../support/media-peers.ts';
+import { scenario } from '../support/pop.ts';
+import { RtpPhone } from '../support/rtp-phone.ts';
+import { Sipp } from '../support/sipp.ts';
+import { until } from '../support/until.ts';
+import { state, WebPhonePage } from '../support/web-phone.ts';
+
+const PORTS = { sip: 14_600, webSocket: 14_601, gateway: 14_602, phone: 14_603, echo: 26_800 };
+
+for (const { name, start } of MEDIA) {
+  describe(`Kamailio drives ${name}`, function () {
+    this.timeout(30_000);
+    let media: MediaPeer;
+    let kamailio: Kamailio;
+    let folder: string;
+    let page: WebPhonePage;
+
+    before(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'causeway-kamailio-calls-'));
+      page = await WebPhonePage.open();
+      media = await start({ ng: 14_610, rtp: 26_002 });
+      kamailio = await Kamailio.start(PORTS, media.ng);
+    });
+
+    after(async () => {
+      await kamailio?.[Symbol.asyncDispose]();
+      await media?.[Symbol.asyncDispose]();
+      await page?.[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    function file(text: string): string {
+      const path = join(folder, `${Math.random().toString(36).slice(2)}.xml`);
+      writeFileSync(path, text);
+      return path;
+    }
+
+    const gateway = (args: readonly string[], text = scenario('gateway')) =>
+      new Sipp(['-sf', file(text), '-i', '127.0.0.1', '-p', String(PORTS.gateway), ...args]);
+
+    const phone = (callee: string, mediaPort: number, talkMs: number) => {
+      const text = readFileSync(new URL('scenarios/phone-call.xml', import.meta.url), 'utf8');
+      return new Sipp([
+        ...['-sf', file(text.replaceAll('__MEDIA_PORT__', String(mediaPort))), '-i', '127.0.0.1'],
+        ...['-p', String(PORTS.phone), '-key', 'callee', callee, '-key', 'domain', '127.0.0.1'],
+        ...['-m', '1', '-d', String(talkMs), kamailio.sip],
+      ]);
+    };
+
+    const trouble = () => `${kamailio.log}\n${media.log}`;
+
+    it('a phone calls the gateway, which sends the audio back', async () => {
+      await using there = gateway(['-mp', String(PORTS.echo), '-rtp_echo', '-m', '1']);
+      await using audio = await RtpPhone.open(440);
+      await using call = phone('15551234', audio.port, 3000);
+      const [, address, port, protocol] = await call.logged(/media (\S+) (\d+) (\S+)/);
+      assert.deepEqual([address, protocol], ['127.0.0.1', 'RTP/AVP']);
+      const relayed = Number(port);
+      assert.ok(relayed >= 26_002 && relayed < 26_402, `port ${relayed} is not the media node's`);
+      audio.talkTo({ address: '127.0.0.1', port: relayed });
+      await until('the echo is heard', () => audio.packets >= 100 && audio.toneOverRest(440) > 20);
+      assert.deepEqual(audio.stream, { lost: 0, sources: 1 });
+      for (const sipp of [call, there]) {
+        const result = await sipp.finished;
+        assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+      }
+    });
+
+    it('a browser calls the gateway over WebSocket; each hears the other', async () => {
+      await using audio = await RtpPhone.open(440);
+      const answering = scenario('gateway').replaceAll('[media_port]', String(audio.port));
+      await using there = gateway(['-m', '1'], answering);
+      await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
+      await alice.page.evaluate(() => window.phone.call('sip:15551234@127.0.0.1'));
+      await state(alice, 'talking');
+      await until('the browser is heard at the gateway', () => audio.toneOverRest(880) > 20);
+      const decibels = await alice.tone(440);
+      assert.ok(decibels > 20, `${decibels.toFixed(1)} dB ${trouble()}`);
+      assert.equal((await alice.stats()).codec, 'audio/PCMU');
+      await alice.page.evaluate(() => window.phone.hangUp());
+      await state(alice, 'ended');
+      const result = await there.finished;
+      assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+    });
+
+    it('a phone calls a browser; each hears the other', async () => {
+      await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
+      await using audio = await RtpPhone.open(440);
+      await using call = phone('alice', audio.port, 6000);
+      await state(alice, 'incoming');
+      await alice.page.evaluate(() => window.phone.answer());
+      const [, address, port, protocol] = await call.logged(/media (\S+) (\d+) (\S+)/);
+      assert.deepEqual([address, protocol], ['127.0.0.1', 'RTP/AVP']);
+      audio.talkTo({ address: '127.0.0.1', port: Number(port) });
+      await state(alice, 'talking');
+      await until('the browser is heard at the phone', () => audio.toneOverRest(880) > 20);
+      const decibels = await alice.tone(440);
+      assert.ok(decibels > 20, `${decibels.toFixed(1)} dB ${trouble()}`);
+      const result = await call.finished;
+      assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+      await state(alice, 'ended');
+    });
+  });
+}
