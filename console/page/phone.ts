@@ -160,7 +160,7 @@ function media(processing: boolean): { mediaConstraints: MediaStreamConstraints;
   const audio = { echoCancellation: processing, noiseSuppression: processing, autoGainControl: processing };
   return {
     mediaConstraints: { audio, video: false },
-    pcConfig: { iceServers: [], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' },
+    pcConfig: { iceServers: [], rtcpMuxPolicy: 'require' },
   };
 }
 

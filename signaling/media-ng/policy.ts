@@ -17,15 +17,17 @@ export function offerKeys(from: LegKind, to: LegKind): Keys {
     };
     if (from === 'plain') return { ...plain, flags: ['trust-address'] };
     // The gateway is offered G.711 alone; the browser is answered with the Opus that it prefers, and we code in between.
+    // To rtpengine, `mask` alone leaves both with G.711, which both have; `consume` brings Opus back into the answer.
     return {
       ...plain,
       flags: ['trust-address', 'strip-extmap'],
-      codec: { mask: ['opus'], strip: ['red', 'G722', 'CN'] },
+      codec: { mask: ['opus'], consume: ['opus'], strip: ['red', 'G722', 'CN'] },
     };
   }
   const webrtc: Keys = {
     ...common,
-    flags: ['trust-address'],
+    // A phone's offer has no a=mid; rtpengine writes one only when asked.
+    flags: ['trust-address', 'generate-mid'],
     ICE: 'force',
     'transport-protocol': 'UDP/TLS/RTP/SAVPF',
     'rtcp-mux': ['offer', 'require'],
