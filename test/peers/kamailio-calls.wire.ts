@@ -1,18 +1,26 @@
-// budget: 90 s
+// budget: 120 s
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import { Kamailio } from '../support/kamailio.ts';
-import { MEDIA, type MediaPeer } from '../support/media-peers.ts';
+import { MEDIA, ngList, type MediaPeer } from '../support/media-peers.ts';
 import { scenario } from '../support/pop.ts';
 import { RtpPhone } from '../support/rtp-phone.ts';
 import { Sipp } from '../support/sipp.ts';
 import { until } from '../support/until.ts';
 import { state, WebPhonePage } from '../support/web-phone.ts';
 
-const PORTS = { sip: 14_600, webSocket: 14_601, gateway: 14_602, phone: 14_603, echo: 26_800 };
+/** As the scenarios log it: address, port, protocol. */
+const MEDIA_LINE = /media (\S+) (\d+) (\S+)/;
+const PORTS = { sip: 14_600, webSocket: 14_601, gateway: 14_602, phone: 14_603, secondGateway: 14_604, echo: 26_800 };
+
+/** A scenario of this folder. */
+function own(name: string, mediaPort: number): string {
+  const text = readFileSync(new URL(`scenarios/${name}.xml`, import.meta.url), 'utf8');
+  return text.replaceAll('__MEDIA_PORT__', String(mediaPort));
+}
 
 for (const { name, start } of MEDIA) {
   describe(`Kamailio drives ${name}`, function () {
@@ -36,6 +44,10 @@ for (const { name, start } of MEDIA) {
       rmSync(folder, { recursive: true, force: true });
     });
 
+    afterEach(async () => {
+      await until('the node knows no call any more', async () => (await ngList(media.ng)).length === 0);
+    });
+
     function file(text: string): string {
       const path = join(folder, `${Math.random().toString(36).slice(2)}.xml`);
       writeFileSync(path, text);
@@ -46,31 +58,61 @@ for (const { name, start } of MEDIA) {
       new Sipp(['-sf', file(text), '-i', '127.0.0.1', '-p', String(PORTS.gateway), ...args]);
 
     const phone = (callee: string, mediaPort: number, talkMs: number) => {
-      const text = readFileSync(new URL('scenarios/phone-call.xml', import.meta.url), 'utf8');
       return new Sipp([
-        ...['-sf', file(text.replaceAll('__MEDIA_PORT__', String(mediaPort))), '-i', '127.0.0.1'],
+        ...['-sf', file(own('phone-call', mediaPort)), '-i', '127.0.0.1'],
         ...['-p', String(PORTS.phone), '-key', 'callee', callee, '-key', 'domain', '127.0.0.1'],
         ...['-m', '1', '-d', String(talkMs), kamailio.sip],
       ]);
     };
 
+    const early = (mediaPort: number) =>
+      new Sipp([
+        ...['-sf', file(own('gateway-early', mediaPort)), '-i', '127.0.0.1'],
+        ...['-p', String(PORTS.secondGateway), '-m', '1'],
+      ]);
+
     const trouble = () => `${kamailio.log}\n${media.log}`;
+
+    async function successful(...all: readonly Sipp[]): Promise<void> {
+      for (const sipp of all) {
+        const result = await sipp.finished;
+        assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+      }
+    }
 
     it('a phone calls the gateway, which sends the audio back', async () => {
       await using there = gateway(['-mp', String(PORTS.echo), '-rtp_echo', '-m', '1']);
       await using audio = await RtpPhone.open(440);
       await using call = phone('15551234', audio.port, 3000);
-      const [, address, port, protocol] = await call.logged(/media (\S+) (\d+) (\S+)/);
+      const [, address, port, protocol] = await call.logged(MEDIA_LINE);
       assert.deepEqual([address, protocol], ['127.0.0.1', 'RTP/AVP']);
       const relayed = Number(port);
       assert.ok(relayed >= 26_002 && relayed < 26_402, `port ${relayed} is not the media node's`);
       audio.talkTo({ address: '127.0.0.1', port: relayed });
       await until('the echo is heard', () => audio.packets >= 100 && audio.toneOverRest(440) > 20);
       assert.deepEqual(audio.stream, { lost: 0, sources: 1 });
-      for (const sipp of [call, there]) {
-        const result = await sipp.finished;
-        assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
-      }
+      await successful(call, there);
+    });
+
+    it('two gateways ring: the early media of one is heard, then the other answers', async () => {
+      await using here = await RtpPhone.open(440);
+      await using first = await RtpPhone.open(600);
+      await using second = await RtpPhone.open(880);
+      await using ringing = early(first.port);
+      const slowly = scenario('gateway').replace('<pause milliseconds="100"', '<pause milliseconds="2000"');
+      await using there = gateway(['-m', '1'], slowly.replaceAll('[media_port]', String(second.port)));
+      await using call = phone('25551234', here.port, 4000);
+      const [, address = '', port] = await ringing.logged(MEDIA_LINE);
+      first.talkTo({ address, port: Number(port) });
+      await until('early media is heard', () => here.toneOverRest(600) > 20);
+      const [, answering = '', to] = await call.logged(MEDIA_LINE);
+      first.stopTalking();
+      here.talkTo({ address: answering, port: Number(to) });
+      await until(
+        'who has answered is heard, and hears',
+        () => here.toneOverRest(880) > 20 && second.toneOverRest(440) > 20,
+      );
+      await successful(call, there, ringing);
     });
 
     it('a browser calls the gateway over WebSocket; each hears the other', async () => {
@@ -86,8 +128,7 @@ for (const { name, start } of MEDIA) {
       assert.equal((await alice.stats()).codec, 'audio/PCMU');
       await alice.page.evaluate(() => window.phone.hangUp());
       await state(alice, 'ended');
-      const result = await there.finished;
-      assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+      await successful(there);
     });
 
     it('a phone calls a browser; each hears the other', async () => {
@@ -96,16 +137,45 @@ for (const { name, start } of MEDIA) {
       await using call = phone('alice', audio.port, 6000);
       await state(alice, 'incoming');
       await alice.page.evaluate(() => window.phone.answer());
-      const [, address, port, protocol] = await call.logged(/media (\S+) (\d+) (\S+)/);
+      const [, address, port, protocol] = await call.logged(MEDIA_LINE);
       assert.deepEqual([address, protocol], ['127.0.0.1', 'RTP/AVP']);
       audio.talkTo({ address: '127.0.0.1', port: Number(port) });
       await state(alice, 'talking');
       await until('the browser is heard at the phone', () => audio.toneOverRest(880) > 20);
       const decibels = await alice.tone(440);
       assert.ok(decibels > 20, `${decibels.toFixed(1)} dB ${trouble()}`);
-      const result = await call.finished;
-      assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+      await successful(call);
       await state(alice, 'ended');
+    });
+
+    it('a browser puts the gateway on hold and takes it back: the ports stay, the audio comes back', async () => {
+      await using audio = await RtpPhone.open(440);
+      await using there = gateway(['-m', '1'], own('gateway-hold', audio.port));
+      await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
+      await alice.page.evaluate(() => window.phone.call('sip:15551234@127.0.0.1'));
+      await state(alice, 'talking');
+      await until('the browser is heard at the gateway', () => audio.toneOverRest(880) > 20);
+      const [, port] = await there.logged(/call (\d+) sendrecv/);
+      await alice.page.evaluate(() => window.phone.hold());
+      assert.equal((await there.logged(/hold (\d+) sendonly/))[1], port);
+      await alice.page.evaluate(() => window.phone.unhold());
+      assert.equal((await there.logged(/back (\d+) sendrecv/))[1], port);
+      const heard = audio.packets;
+      await until('the browser is heard again', () => audio.packets > heard + 100 && audio.toneOverRest(880) > 20);
+      const decibels = await alice.tone(440);
+      assert.ok(decibels > 20, `${decibels.toFixed(1)} dB ${trouble()}`);
+      await alice.page.evaluate(() => window.phone.hangUp());
+      await successful(there);
+    });
+
+    it('a browser gives up while the gateway rings', async () => {
+      await using there = gateway(['-m', '1'], own('gateway-early', 40_000));
+      await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
+      await alice.page.evaluate(() => window.phone.call('sip:15551234@127.0.0.1'));
+      await there.logged(MEDIA_LINE);
+      assert.equal((await ngList(media.ng)).length, 1);
+      await alice.page.evaluate(() => window.phone.hangUp());
+      await successful(there);
     });
   });
 }

@@ -8,6 +8,14 @@ import { until } from './until.ts';
 
 const CONFIG = new URL('../peers/kamailio.cfg', import.meta.url);
 
+export interface KamailioPorts {
+  readonly sip: number;
+  readonly webSocket: number;
+  readonly gateway: number;
+  /** Rings too when the number begins with 2. */
+  readonly secondGateway: number;
+}
+
 /** Debian's Kamailio on a configuration of ours; what changes between two runs is the socket of the media node alone. */
 export class Kamailio implements AsyncDisposable {
   /** `127.0.0.1:PORT` of SIP over UDP. */
@@ -17,7 +25,7 @@ export class Kamailio implements AsyncDisposable {
   readonly #folder: string;
   #log = '';
 
-  private constructor(ports: { sip: number; webSocket: number; gateway: number }, ng: string) {
+  private constructor(ports: KamailioPorts, ng: string) {
     this.sip = `127.0.0.1:${ports.sip}`;
     this.webSocket = `ws://127.0.0.1:${ports.webSocket}`;
     this.#folder = mkdtempSync(join(tmpdir(), 'causeway-kamailio-'));
@@ -28,6 +36,7 @@ export class Kamailio implements AsyncDisposable {
       `#!define PROXY ${this.sip}`,
       `#!define WEBSOCKET 127.0.0.1:${ports.webSocket}`,
       `#!define GATEWAY "127.0.0.1:${ports.gateway}"`,
+      `#!define SECOND_GATEWAY "127.0.0.1:${ports.secondGateway}"`,
     ];
     writeFileSync(file, `${defines.join('\n')}\n${readFileSync(CONFIG, 'utf8').replace('#!KAMAILIO\n', '')}`);
     // -DD: its main process is our child; it ends its workers itself.
@@ -39,7 +48,7 @@ export class Kamailio implements AsyncDisposable {
     }
   }
 
-  static async start(ports: { sip: number; webSocket: number; gateway: number }, ng: string): Promise<Kamailio> {
+  static async start(ports: KamailioPorts, ng: string): Promise<Kamailio> {
     const kamailio = new Kamailio(ports, ng);
     try {
       await until('Kamailio listens', () => {

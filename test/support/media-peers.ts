@@ -1,7 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { decodeBencode, encodeBencode, type Bencode } from '../../vocabulary/mod.ts';
 import { RoleProcess } from '../roles/process.ts';
 import { until } from './until.ts';
+
+type Dictionary = Readonly<Record<string, Bencode>>;
 
 /** A media node as a process, spoken to by ng alone. */
 export interface MediaPeer extends AsyncDisposable {
@@ -42,14 +46,20 @@ export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
   };
 }
 
-/** Debian's rtpengine in user space (`--table=-1`), without a configuration file. */
+/** Debian's rtpengine in user space (`--table=-1`), without a configuration file; what is deleted is gone at once, as with ours. */
 export async function startRtpengine(ports: MediaPorts): Promise<MediaPeer> {
   const ng = `127.0.0.1:${ports.ng}`;
   const child = spawn(
     'rtpengine',
     [
       ...['--config-file=none', '--foreground', '--log-stderr', '--log-level=6', '--table=-1', '--interface=127.0.0.1'],
-      ...[`--listen-ng=${ng}`, `--port-min=${ports.rtp}`, `--port-max=${ports.rtp + 399}`, '--num-threads=2'],
+      ...[
+        `--listen-ng=${ng}`,
+        `--port-min=${ports.rtp}`,
+        `--port-max=${ports.rtp + 399}`,
+        '--num-threads=2',
+        '--delete-delay=0',
+      ],
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
@@ -78,18 +88,31 @@ export const MEDIA = [
   { name: 'rtpengine', start: startRtpengine },
 ] as const;
 
+/** The call-ids that a node knows. */
+export async function ngList(ng: string): Promise<readonly Bencode[]> {
+  const reply = await ask(Number(ng.split(':')[1]), { command: 'list', limit: 100 });
+  const calls = reply?.['calls'];
+  if (!Array.isArray(calls)) throw new Error(`no list: ${JSON.stringify(reply)}`);
+  return calls;
+}
+
 async function pinged(port: number, alive: () => boolean): Promise<boolean> {
   if (!alive()) throw new Error('it has ended');
+  return (await ask(port, { command: 'ping' }))?.['result'] === 'pong';
+}
+
+/** One ng request, once; undefined when nobody answers within 200 ms. */
+async function ask(port: number, command: Dictionary): Promise<Dictionary | undefined> {
   const socket = createSocket('udp4');
   try {
-    return await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(false), 200);
+    return await new Promise<Dictionary | undefined>((resolve) => {
+      const timer = setTimeout(() => resolve(undefined), 200);
       socket.once('message', (reply) => {
         clearTimeout(timer);
-        resolve(reply.includes('4:pong'));
+        resolve(decodeBencode(reply.subarray(reply.indexOf(0x20) + 1)) as Dictionary);
       });
       socket.on('error', () => undefined);
-      socket.send('ping1 d7:command4:pinge', port, '127.0.0.1');
+      socket.send(`${randomUUID()} ${encodeBencode(command)}`, port, '127.0.0.1');
     });
   } finally {
     socket.close();

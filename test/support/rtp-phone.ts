@@ -47,6 +47,11 @@ export class RtpPhone implements AsyncDisposable {
     this.#timer ??= this.#talk(to);
   }
 
+  /** It listens on. */
+  stopTalking(): void {
+    clearInterval(this.#timer);
+  }
+
   /** Of the last second heard. */
   toneOverRest(hz: number): number {
     const audio = Buffer.concat(this.#heard.slice(-50));

@@ -7,6 +7,8 @@ export interface WebPhone {
   register(webSocket: string, uri: string): void;
   call(target: string): void;
   answer(): void;
+  hold(): void;
+  unhold(): void;
   hangUp(): void;
 }
 
@@ -52,5 +54,7 @@ window.phone = {
   },
   call: (target) => void agent?.call(target, MEDIA),
   answer: () => session?.answer(MEDIA),
+  hold: () => void session?.hold(),
+  unhold: () => void session?.unhold(),
   hangUp: () => session?.terminate(),
 };
