@@ -148,6 +148,20 @@ for (const { name, start } of MEDIA) {
       await state(alice, 'ended');
     });
 
+    it('a browser calls a browser; each hears the other', async () => {
+      await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
+      await using bob = await page.phone(kamailio.webSocket, 'sip:bob@127.0.0.1', 440);
+      await alice.page.evaluate(() => window.phone.call('sip:bob@127.0.0.1'));
+      await state(bob, 'incoming');
+      await bob.page.evaluate(() => window.phone.answer());
+      await state(alice, 'talking');
+      const [atAlice, atBob] = [await alice.tone(440), await bob.tone(880)];
+      assert.ok(atAlice > 20 && atBob > 20, `${atAlice.toFixed(1)} dB, ${atBob.toFixed(1)} dB ${trouble()}`);
+      assert.equal((await alice.stats()).codec, 'audio/opus');
+      await bob.page.evaluate(() => window.phone.hangUp());
+      await state(alice, 'ended');
+    });
+
     it('a browser puts the gateway on hold and takes it back: the ports stay, the audio comes back', async () => {
       await using audio = await RtpPhone.open(440);
       await using there = gateway(['-m', '1'], own('gateway-hold', audio.port));
