@@ -1,4 +1,4 @@
-// budget: 120 s
+// budget: 150 s
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ const MEDIA_LINE = /media (\S+) (\d+) (\S+)/;
 const PORTS = { sip: 14_600, webSocket: 14_601, gateway: 14_602, phone: 14_603, secondGateway: 14_604, echo: 26_800 };
 
 /** A scenario of this folder. */
-function own(name: string, mediaPort: number): string {
+function own(name: string, mediaPort: number | string): string {
   const text = readFileSync(new URL(`scenarios/${name}.xml`, import.meta.url), 'utf8');
   return text.replaceAll('__MEDIA_PORT__', String(mediaPort));
 }
@@ -57,7 +57,7 @@ for (const { name, start } of MEDIA) {
     const gateway = (args: readonly string[], text = scenario('gateway')) =>
       new Sipp(['-sf', file(text), '-i', '127.0.0.1', '-p', String(PORTS.gateway), ...args]);
 
-    const phone = (callee: string, mediaPort: number, talkMs: number) => {
+    const phoneCall = (callee: string, mediaPort: number, talkMs: number) => {
       return new Sipp([
         ...['-sf', file(own('phone-call', mediaPort)), '-i', '127.0.0.1'],
         ...['-p', String(PORTS.phone), '-key', 'callee', callee, '-key', 'domain', '127.0.0.1'],
@@ -76,14 +76,14 @@ for (const { name, start } of MEDIA) {
     async function successful(...all: readonly Sipp[]): Promise<void> {
       for (const sipp of all) {
         const result = await sipp.finished;
-        assert.deepEqual([result.status, result.successful, result.failed], [0, 1, 0], result.errors + trouble());
+        assert.deepEqual([result.status, result.failed], [0, 0], result.errors + trouble());
       }
     }
 
     it('a phone calls the gateway, which sends the audio back', async () => {
       await using there = gateway(['-mp', String(PORTS.echo), '-rtp_echo', '-m', '1']);
       await using audio = await RtpPhone.open(440);
-      await using call = phone('15551234', audio.port, 3000);
+      await using call = phoneCall('15551234', audio.port, 3000);
       const [, address, port, protocol] = await call.logged(MEDIA_LINE);
       assert.deepEqual([address, protocol], ['127.0.0.1', 'RTP/AVP']);
       const relayed = Number(port);
@@ -94,6 +94,42 @@ for (const { name, start } of MEDIA) {
       await successful(call, there);
     });
 
+    it('ten phones call at once: each hears itself and nobody else', async () => {
+      await using there = gateway(['-mp', String(PORTS.echo), '-rtp_echo', '-m', '10']);
+      await using open = new AsyncDisposableStack();
+      const phones = await Promise.all(
+        Array.from({ length: 10 }, async (_, i) => open.use(await RtpPhone.open(400 + i * 100))),
+      );
+      const fields = file(`SEQUENTIAL\n${phones.map(({ port }) => `${port};`).join('\n')}\n`);
+      const text = own('phone-call', '[field0]').replace('<log message="media', '<log message="media [field0]');
+      await using calls = new Sipp([
+        ...['-sf', file(text), '-inf', fields, '-i', '127.0.0.1', '-p', String(PORTS.phone)],
+        ...[
+          '-key',
+          'callee',
+          '15551234',
+          '-key',
+          'domain',
+          '127.0.0.1',
+          '-m',
+          '10',
+          '-r',
+          '50',
+          '-d',
+          '3000',
+          kamailio.sip,
+        ],
+      ]);
+      for (const phone of phones) {
+        const [, address = '', port] = await calls.logged(new RegExp(`media ${phone.port} (\\S+) (\\d+) `));
+        phone.talkTo({ address, port: Number(port) });
+      }
+      await until('each hears itself', () => phones.every((phone, i) => phone.toneOverRest(400 + i * 100) > 20));
+      for (const { stream } of phones) assert.deepEqual(stream, { lost: 0, sources: 1 });
+      assert.equal((await ngList(media.ng)).length, 10);
+      await successful(calls, there);
+    });
+
     it('two gateways ring: the early media of one is heard, then the other answers', async () => {
       await using here = await RtpPhone.open(440);
       await using first = await RtpPhone.open(600);
@@ -101,7 +137,7 @@ for (const { name, start } of MEDIA) {
       await using ringing = early(first.port);
       const slowly = scenario('gateway').replace('<pause milliseconds="100"', '<pause milliseconds="2000"');
       await using there = gateway(['-m', '1'], slowly.replaceAll('[media_port]', String(second.port)));
-      await using call = phone('25551234', here.port, 4000);
+      await using call = phoneCall('25551234', here.port, 4000);
       const [, address = '', port] = await ringing.logged(MEDIA_LINE);
       first.talkTo({ address, port: Number(port) });
       await until('early media is heard', () => here.toneOverRest(600) > 20);
@@ -117,7 +153,8 @@ for (const { name, start } of MEDIA) {
 
     it('a browser calls the gateway over WebSocket; each hears the other', async () => {
       await using audio = await RtpPhone.open(440);
-      const answering = scenario('gateway').replaceAll('[media_port]', String(audio.port));
+      // The number that Chromium gives to telephone-event at 8 kHz.
+      const answering = scenario('gateway').replaceAll('[media_port]', String(audio.port)).replaceAll('101', '126');
       await using there = gateway(['-m', '1'], answering);
       await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
       await alice.page.evaluate(() => window.phone.call('sip:15551234@127.0.0.1'));
@@ -126,6 +163,8 @@ for (const { name, start } of MEDIA) {
       const decibels = await alice.tone(440);
       assert.ok(decibels > 20, `${decibels.toFixed(1)} dB ${trouble()}`);
       assert.equal((await alice.stats()).codec, 'audio/PCMU');
+      await alice.page.evaluate(() => window.phone.press('5#'));
+      await until('the keys arrive', () => audio.keys.join(' ') === '126:5 126:#');
       await alice.page.evaluate(() => window.phone.hangUp());
       await state(alice, 'ended');
       await successful(there);
@@ -134,7 +173,7 @@ for (const { name, start } of MEDIA) {
     it('a phone calls a browser; each hears the other', async () => {
       await using alice = await page.phone(kamailio.webSocket, 'sip:alice@127.0.0.1', 880);
       await using audio = await RtpPhone.open(440);
-      await using call = phone('alice', audio.port, 6000);
+      await using call = phoneCall('alice', audio.port, 6000);
       await state(alice, 'incoming');
       await alice.page.evaluate(() => window.phone.answer());
       const [, address, port, protocol] = await call.logged(MEDIA_LINE);

@@ -136,7 +136,7 @@ describe('our signaling drives rtpengine by configuration alone', function () {
 
   it('an agent in a browser calls the gateway; each hears the other', async () => {
     await using there = await RtpPhone.open(440);
-    await using answering = gateway(there.port);
+    await using answering = gateway(there.port, scenario('gateway').replaceAll('101', '126'));
     await using alice = await Softphone.open(pop.origin(0), 880);
     await alice.signIn(ALICE.user, ALICE.password);
     await alice.dial('+15551234');
@@ -144,6 +144,9 @@ describe('our signaling drives rtpengine by configuration alone', function () {
     await until('the browser is heard at the gateway', () => there.toneOverRest(880) > 20);
     const decibels = await alice.tone(440);
     assert.ok(decibels > 20, `${decibels.toFixed(1)} dB ${trouble()}`);
+    await alice.page.click('#dtmf-5');
+    await until('the key arrives', () => there.keys.join(' ') === '126:5');
+    assert.equal((await alice.stats()).codec, 'audio/opus');
     await alice.page.click('#hang-up');
     await successful(answering);
   });

@@ -12,6 +12,7 @@ export class RtpPhone implements AsyncDisposable {
   readonly #socket: Socket;
   readonly #samples: Uint8Array;
   readonly #heard: Buffer[] = [];
+  readonly #keys = new Map<number, string>();
   readonly #sources = new Set<number>();
   #first: number | undefined;
   #highest = 0;
@@ -22,7 +23,9 @@ export class RtpPhone implements AsyncDisposable {
     this.port = socket.address().port;
     this.#samples = muLaw(sine(hz, 1, 8000));
     socket.on('message', (packet, from) => {
-      if ((packet[1] ?? 0) % 128 === 0) this.#hear(packet);
+      const payloadType = (packet[1] ?? 0) % 128;
+      if (payloadType === 0) this.#hear(packet);
+      else if (packet.length === 16) this.#press(payloadType, packet);
       this.#timer ??= this.#talk(from);
     });
   }
@@ -41,6 +44,11 @@ export class RtpPhone implements AsyncDisposable {
   get stream(): { readonly lost: number; readonly sources: number } {
     const expected = this.#first === undefined ? 0 : this.#highest - this.#first + 1;
     return { lost: expected - this.#heard.length, sources: this.#sources.size };
+  }
+
+  /** What has been dialled with telephone-event (RFC 4733), in order; each key with its payload type, `126:5`. */
+  get keys(): readonly string[] {
+    return [...this.#keys.values()];
   }
 
   talkTo(to: { readonly address: string; readonly port: number }): void {
@@ -72,6 +80,12 @@ export class RtpPhone implements AsyncDisposable {
     const ahead = (sequence - this.#highest) & 0xffff;
     if (this.#heard.length === 1) this.#highest = sequence;
     else if (ahead < 0x8000) this.#highest += ahead;
+  }
+
+  /** RFC 4733 §2.3; all packets of one event have the same timestamp. */
+  #press(payloadType: number, packet: Buffer): void {
+    const key = '0123456789*#ABCD'[packet[12] ?? 255];
+    if (key !== undefined) this.#keys.set(packet.readUInt32BE(4), `${payloadType}:${key}`);
   }
 
   #talk(to: { readonly address: string; readonly port: number }): NodeJS.Timeout {

@@ -7,6 +7,7 @@ export interface WebPhone {
   register(webSocket: string, uri: string): void;
   call(target: string): void;
   answer(): void;
+  press(keys: string): void;
   hold(): void;
   unhold(): void;
   hangUp(): void;
@@ -54,6 +55,7 @@ window.phone = {
   },
   call: (target) => void agent?.call(target, MEDIA),
   answer: () => session?.answer(MEDIA),
+  press: (keys) => session?.sendDTMF(keys, { transportType: JsSIP.C.DTMF_TRANSPORT.RFC2833 as never }),
   hold: () => void session?.hold(),
   unhold: () => void session?.unhold(),
   hangUp: () => session?.terminate(),
