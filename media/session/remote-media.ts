@@ -51,6 +51,9 @@ export function readSdp(text: string, address?: string): RemoteSdp | undefined {
   } catch {
     return undefined;
   }
+  // An m= line that it cannot read leaves a line without its parts.
+  if (sdp.media.some(({ type, port, protocol }) => !type || !protocol || !(port >= 0 && port <= 65_535)))
+    return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
   const media = sdp.media.map((line): RemoteMedia => {
     const written = line.connection?.ip ?? sdp.connection?.ip;

@@ -89,7 +89,7 @@ export function newSide(): Side {
     protocol: 'RTP/AVP',
     codecs: [],
     offered: [],
-    coding: { accepted: [], restored: [], engaged: false, repacked: false },
+    coding: { accepted: [], engaged: false, repacked: false },
     ptimeMs: undefined,
     ice: undefined,
     iceOf: undefined,
