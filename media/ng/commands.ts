@@ -1,11 +1,15 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
 import { readFlags, SessionError, text, type Session, type SessionManager } from '../session/mod.ts';
 import { CallTable } from './calls.ts';
+import { Deletions, partOf, type Which } from './deletions.ts';
 import { describe, type Description } from './describe.ts';
 import { LIMITS, NgError, REASONS } from './errors.ts';
 import { isDictionary, type Dictionary } from './message.ts';
 import { integer, needed, optional, wordsOf } from './request.ts';
 import { canonicalKeys, commandOf, type CommandName } from './spelling.ts';
+
+/** A day: longer than any call that is over needs its ports. */
+const MAX_DELAY_SECONDS = 86_400;
 
 export interface CommandResult {
   /** In its canonical spelling; `other` when there is no such command. */
@@ -26,6 +30,9 @@ export interface CommandContext {
   rejected(): void;
   /** A call was ended by its proxy. */
   ended(session: Session, about: Description): void;
+  readonly deletions: Deletions;
+  /** How long a deletion waits that does not say it itself. */
+  readonly deleteDelaySeconds: number;
 }
 
 /** One ng command on the sessions of this node. `now`: epoch ms. Never throws: what goes wrong is the reply. */
@@ -114,6 +121,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   offer(context, message, now) {
     const request = sdpRequest(message, false);
     const sdp = context.manager.offer(request, now);
+    context.deletions.cancel(request.callId);
     follow(context, request.callId, request.fromTag, message);
     return { sdp, result: 'ok' };
   },
@@ -124,30 +132,20 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     return { sdp, result: 'ok' };
   },
   delete(context, message, now) {
-    const { manager, calls } = context;
     const callId = needed(message, 'call-id', REASONS.noCallId);
-    const which: { fromTag?: string; toTag?: string; viaBranch?: string } = {};
-    const fromTag = optional(message, 'from-tag');
-    const toTag = optional(message, 'to-tag');
-    const viaBranch = optional(message, 'via-branch');
-    if (fromTag !== undefined) which.fromTag = fromTag;
-    if (toTag !== undefined) which.toTag = toTag;
-    if (viaBranch !== undefined) which.viaBranch = viaBranch;
-    const removed = manager.remove(callId, which);
-    if (!removed) {
+    const which = whichOf(message);
+    const session = context.manager.get(callId);
+    const part = session && partOf(session, which);
+    if (!part) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.
       if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
-    const about = describe(removed, calls.find(callId), now);
-    manager.release(removed);
-    const rest = manager.get(callId);
-    if (rest) calls.follow(rest);
-    else {
-      calls.forget(callId);
-      context.ended(removed, about);
-    }
-    return { ...about.reply, result: 'ok' };
+    const asked = integer(message['delete-delay']) ?? -1;
+    const delay = context.manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
+    if (delay === 0) return { ...removeNow(context, callId, which, now)?.reply, result: 'ok' };
+    context.deletions.schedule(callId, which, now + Math.min(delay, MAX_DELAY_SECONDS) * 1000);
+    return { ...describe(part, context.calls.find(callId), now).reply, result: 'ok' };
   },
   query({ manager, calls }, message, now) {
     const callId = needed(message, 'call-id', REASONS.noCallId);
@@ -168,6 +166,34 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   },
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };
+
+/** Ends what is meant. @returns its last figures; `undefined` when it is gone already. `now`: epoch ms. */
+export function removeNow(context: CommandContext, callId: string, which: Which, now: number): Description | undefined {
+  const { manager, calls } = context;
+  const removed = manager.remove(callId, which);
+  if (!removed) return undefined;
+  const about = describe(removed, calls.find(callId), now);
+  manager.release(removed);
+  const rest = manager.get(callId);
+  if (rest) calls.follow(rest);
+  else {
+    calls.forget(callId);
+    context.deletions.cancel(callId);
+    context.ended(removed, about);
+  }
+  return about;
+}
+
+function whichOf(message: Dictionary): Which {
+  const fromTag = optional(message, 'from-tag');
+  const toTag = optional(message, 'to-tag');
+  const viaBranch = optional(message, 'via-branch');
+  return {
+    ...(fromTag === undefined ? {} : { fromTag }),
+    ...(toTag === undefined ? {} : { toTag }),
+    ...(viaBranch === undefined ? {} : { viaBranch }),
+  };
+}
 
 /** The order of the checks is rtpengine's. @throws NgError */
 function sdpRequest(message: Dictionary, answer: boolean) {
@@ -198,5 +224,7 @@ function bareContext(manager: SessionManager): CommandContext {
     statistics: () => ({ currentstatistics: { sessionstotal: manager.size } }),
     rejected: () => undefined,
     ended: () => undefined,
+    deletions: new Deletions(),
+    deleteDelaySeconds: 0,
   };
 }

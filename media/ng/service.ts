@@ -4,12 +4,14 @@ import { CallTable } from './calls.ts';
 import {
   failure,
   isCallCommand,
+  removeNow,
   runCallCommand,
   whichCommand,
   type CommandContext,
   type CommandResult,
 } from './commands.ts';
 import { ReplyCache } from './cookies.ts';
+import { Deletions } from './deletions.ts';
 import { SAMPLE_SECONDS } from './describe.ts';
 import { NgError, REASONS } from './errors.ts';
 import { dtmfPush, type MediaEvent } from './events/event.ts';
@@ -48,6 +50,8 @@ export interface ServiceOptions {
   /** Cookies of frames that nobody has asked for. */
   readonly randomCookie: () => string;
   readonly operations?: Operations;
+  /** Between a `delete` and the end of the call, unless the command says; 0 without it. */
+  readonly deleteDelaySeconds?: number;
   /** Below this mean opinion score, 1.0 to 4.4, a stream is an alarm; 0: never. */
   readonly alarmMos?: number;
   /** Every command once, not its repetitions. */
@@ -63,6 +67,7 @@ const MAX_UNKNOWN_KEYS = 100;
 /** The ng protocol without its transports: bytes of a request in, bytes of its reply out; events out. */
 export class NgService {
   readonly calls = new CallTable();
+  readonly deletions = new Deletions();
   readonly hub = new EventHub();
   readonly replies = new ReplyCache();
   readonly statistics: NgStatistics;
@@ -83,6 +88,8 @@ export class NgService {
         this.statistics.reply(options.dataplane.totals(), manager.size, options.interfaces, options.clock()),
       rejected: () => this.statistics.rejected(),
       ended: ({ createdAt }, about) => this.statistics.ended('regular', (options.now() - createdAt) / 1000, about),
+      deletions: this.deletions,
+      deleteDelaySeconds: options.deleteDelaySeconds ?? 0,
     };
   }
 
@@ -157,9 +164,12 @@ export class NgService {
     }
   }
 
-  /** Once a second: rates, and the quality of a tenth of all calls. */
+  /** Once a second: deletions that are due, rates, and the quality of a tenth of all calls. */
   tick(): void {
     const { manager, dataplane, now, alarmMos = 0 } = this.#options;
+    // A node that drains has no time for the dead.
+    for (const { callId, which } of this.deletions.take(now(), manager.draining))
+      removeNow(this.#context, callId, which, now());
     this.statistics.tick(dataplane.totals(), manager.size);
     for (const call of this.calls.next(Math.ceil(this.calls.size / SAMPLE_SECONDS))) {
       if (!manager.get(call.callId)) {
