@@ -222,7 +222,7 @@ describe('ng offer and answer on a real packet path', () => {
 
   for (const [what, command, reason] of [
     ['an unknown command', { command: 'dance' }, /Unrecognized command/],
-    ['an offer without SDP', { command: 'offer', 'call-id': 'x', 'from-tag': 'a' }, /No sdp/],
+    ['an offer without SDP', { command: 'offer', 'call-id': 'x', 'from-tag': 'a' }, /No SDP body in message/],
     ['SDP that is none', { command: 'offer', 'call-id': 'x', 'from-tag': 'a', sdp: 'hello' }, /parse SDP/],
     [
       'an answer to nothing',
