@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import type { Codec } from '../../codecs/mod.ts';
 import type { Bencode, HostPort } from '../../vocabulary/mod.ts';
 import type { EndpointStats } from '../dataplane/mod.ts';
@@ -219,7 +218,7 @@ function suiteOf(side: Side): Dictionary {
 }
 
 function familyOf(address: string): string {
-  return isIPv6(address) ? 'IPv6' : 'IPv4';
+  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 function addressOf(at: HostPort | undefined): Bencode {
