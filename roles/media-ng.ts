@@ -139,7 +139,7 @@ function registerMetrics(
         for (const [value, count] of read()) this.inc({ [label]: value }, count);
       },
     });
-  const { replies, hub, subscriptions, calls, deletions } = service;
+  const { replies, hub, subscriptions, calls } = service;
   gauge('ng_connections', 'ng connections that stand.', 'transport', () => [
     ['tcp', servers.tcp?.connections ?? 0],
     ['ws', servers.http?.webSockets ?? 0],
@@ -147,7 +147,6 @@ function registerMetrics(
   gauge('ng_replies_kept', 'Replies that are kept for requests sent again.', '', () => [['', replies.size]]);
   gauge('ng_replies_bytes', 'Bytes of the replies that are kept.', '', () => [['', replies.bytes]]);
   gauge('ng_calls_noted', 'Calls that ng has notes of.', '', () => [['', calls.size]]);
-  gauge('ng_deletions_waiting', 'Calls whose deletion was asked for and is not due.', '', () => [['', deletions.size]]);
   gauge('event_subscribers', 'Connections that have subscribed to events.', '', () => [['', subscriptions.size]]);
   gauge('webhook_waiting', 'Events that wait for a webhook to take them.', '', () => [
     ['', webhooks.reduce((sum, { outbox }) => sum + outbox.size, 0)],

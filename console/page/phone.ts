@@ -160,7 +160,8 @@ function media(processing: boolean): { mediaConstraints: MediaStreamConstraints;
   const audio = { echoCancellation: processing, noiseSuppression: processing, autoGainControl: processing };
   return {
     mediaConstraints: { audio, video: false },
-    pcConfig: { iceServers: [], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' },
+    // Not max-bundle: a media node may leave the BUNDLE group out (rtpengine does).
+    pcConfig: { iceServers: [], rtcpMuxPolicy: 'require' },
   };
 }
 

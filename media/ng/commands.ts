@@ -1,8 +1,7 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
-import { readFlags, SessionError, text, type Session, type SessionManager } from '../session/mod.ts';
+import { readFlags, SessionError, text, type Ending, type Session, type SessionManager } from '../session/mod.ts';
 import { CallTable } from './calls.ts';
-import { Deletions, partOf, type Which } from './deletions.ts';
-import { describe, type Description } from './describe.ts';
+import { describe } from './describe.ts';
 import { LIMITS, NgError, REASONS } from './errors.ts';
 import { isDictionary, type Dictionary } from './message.ts';
 import { integer, needed, optional, wordsOf } from './request.ts';
@@ -28,9 +27,8 @@ export interface CommandContext {
   statistics(): Dictionary;
   /** A call was refused by a limit. */
   rejected(): void;
-  /** A call was ended by its proxy. */
-  ended(session: Session, about: Description): void;
-  readonly deletions: Deletions;
+  /** A call, or some of its branches, has ended; its endpoints still stand. The sessions do not know it any more. */
+  ended(session: Session, why: Ending): void;
   /** How long a deletion waits that does not say it itself. */
   readonly deleteDelaySeconds: number;
 }
@@ -121,31 +119,33 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   offer(context, message, now) {
     const request = sdpRequest(message, false);
     const sdp = context.manager.offer(request, now);
-    context.deletions.cancel(request.callId);
-    follow(context, request.callId, request.fromTag, message);
+    follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   answer(context, message, now) {
     const request = sdpRequest(message, true);
     const sdp = context.manager.answer(request, now);
-    follow(context, request.callId, request.toTag, message);
+    follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   delete(context, message, now) {
     const callId = needed(message, 'call-id', REASONS.noCallId);
-    const which = whichOf(message);
-    const session = context.manager.get(callId);
-    const part = session && partOf(session, which);
-    if (!part) {
+    const { manager, calls } = context;
+    const asked = integer(message['delete-delay']) ?? -1;
+    const delay = manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
+    const at = delay === 0 ? undefined : now + Math.min(delay, MAX_DELAY_SECONDS) * 1000;
+    const removed = manager.remove(callId, whichOf(message), at);
+    if (!removed) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.
       if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
-    const asked = integer(message['delete-delay']) ?? -1;
-    const delay = context.manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
-    if (delay === 0) return { ...removeNow(context, callId, which, now)?.reply, result: 'ok' };
-    context.deletions.schedule(callId, which, now + Math.min(delay, MAX_DELAY_SECONDS) * 1000);
-    return { ...describe(part, context.calls.find(callId), now).reply, result: 'ok' };
+    const about = describe(removed, calls.find(callId), now);
+    if (at === undefined) {
+      context.ended(removed, 'deleted');
+      manager.release(removed);
+    }
+    return { ...about.reply, result: 'ok' };
   },
   query({ manager, calls }, message, now) {
     const callId = needed(message, 'call-id', REASONS.noCallId);
@@ -167,24 +167,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };
 
-/** Ends what is meant. @returns its last figures; `undefined` when it is gone already. `now`: epoch ms. */
-export function removeNow(context: CommandContext, callId: string, which: Which, now: number): Description | undefined {
-  const { manager, calls } = context;
-  const removed = manager.remove(callId, which);
-  if (!removed) return undefined;
-  const about = describe(removed, calls.find(callId), now);
-  manager.release(removed);
-  const rest = manager.get(callId);
-  if (rest) calls.follow(rest);
-  else {
-    calls.forget(callId);
-    context.deletions.cancel(callId);
-    context.ended(removed, about);
-  }
-  return about;
-}
-
-function whichOf(message: Dictionary): Which {
+function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
   const fromTag = optional(message, 'from-tag');
   const toTag = optional(message, 'to-tag');
   const viaBranch = optional(message, 'via-branch');
@@ -205,15 +188,9 @@ function sdpRequest(message: Dictionary, answer: boolean) {
   return { callId, fromTag, toTag, viaBranch, sdp, flags: readFlags(message) };
 }
 
-/** `label` names the party that sends. */
-function follow(
-  { manager, calls }: CommandContext,
-  callId: string,
-  tag: string | undefined,
-  message: Dictionary,
-): void {
+function follow({ manager, calls }: CommandContext, callId: string): void {
   const session = manager.get(callId);
-  if (session) calls.follow(session, tag, optional(message, 'set-label') ?? optional(message, 'label'));
+  if (session) calls.follow(session);
 }
 
 /** Commands without a node around them. */
@@ -224,7 +201,6 @@ function bareContext(manager: SessionManager): CommandContext {
     statistics: () => ({ currentstatistics: { sessionstotal: manager.size } }),
     rejected: () => undefined,
     ended: () => undefined,
-    deletions: new Deletions(),
     deleteDelaySeconds: 0,
   };
 }

@@ -1,18 +1,16 @@
-import type { Session, SessionManager } from '../session/mod.ts';
+import type { Ending, Session, SessionManager } from '../session/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
 import { CallTable } from './calls.ts';
 import {
   failure,
   isCallCommand,
-  removeNow,
   runCallCommand,
   whichCommand,
   type CommandContext,
   type CommandResult,
 } from './commands.ts';
 import { ReplyCache } from './cookies.ts';
-import { Deletions } from './deletions.ts';
-import { SAMPLE_SECONDS } from './describe.ts';
+import { describe, SAMPLE_SECONDS } from './describe.ts';
 import { NgError, REASONS } from './errors.ts';
 import { dtmfPush, type MediaEvent } from './events/event.ts';
 import { EventHub } from './events/hub.ts';
@@ -67,7 +65,6 @@ const MAX_UNKNOWN_KEYS = 100;
 /** The ng protocol without its transports: bytes of a request in, bytes of its reply out; events out. */
 export class NgService {
   readonly calls = new CallTable();
-  readonly deletions = new Deletions();
   readonly hub = new EventHub();
   readonly replies = new ReplyCache();
   readonly statistics: NgStatistics;
@@ -87,8 +84,7 @@ export class NgService {
       statistics: () =>
         this.statistics.reply(options.dataplane.totals(), manager.size, options.interfaces, options.clock()),
       rejected: () => this.statistics.rejected(),
-      ended: ({ createdAt }, about) => this.statistics.ended('regular', (options.now() - createdAt) / 1000, about),
-      deletions: this.deletions,
+      ended: (session, why) => this.#ended(session, why),
       deleteDelaySeconds: options.deleteDelaySeconds ?? 0,
     };
   }
@@ -154,22 +150,14 @@ export class NgService {
     this.#options.pushDtmf(frame, (connection) => this.subscriptions.has(connection));
   }
 
-  /** Calls that were ended because nothing was heard. */
-  timedOut(sessions: readonly Session[]): void {
-    const now = this.#options.now();
-    for (const { callId, createdAt } of sessions) {
-      this.publish(timedOut(callId, this.calls.find(callId)));
-      this.statistics.ended('timeout', (now - createdAt) / 1000);
-      this.calls.forget(callId);
-    }
+  /** Ends what is due. @returns the calls of which nothing was heard, for the log */
+  sweep(): readonly Session[] {
+    return this.#options.manager.sweep(this.#options.now(), (session, why) => this.#ended(session, why));
   }
 
-  /** Once a second: deletions that are due, rates, and the quality of a tenth of all calls. */
+  /** Once a second: what is due, rates, and the quality of a tenth of all calls. */
   tick(): void {
     const { manager, dataplane, now, alarmMos = 0 } = this.#options;
-    // A node that drains has no time for the dead.
-    for (const { callId, which } of this.deletions.take(now(), manager.draining))
-      removeNow(this.#context, callId, which, now());
     this.statistics.tick(dataplane.totals(), manager.size);
     for (const call of this.calls.next(Math.ceil(this.calls.size / SAMPLE_SECONDS))) {
       if (!manager.get(call.callId)) {
@@ -179,6 +167,21 @@ export class NgService {
       for (const event of inspectCall(call, alarmMos, now(), ({ mos }) => this.statistics.sampled(mos)))
         this.publish(event);
     }
+  }
+
+  #ended(session: Session, why: Ending): void {
+    const { manager, now } = this.#options;
+    const { callId, createdAt } = session;
+    const rest = manager.get(callId);
+    if (rest) {
+      this.calls.follow(rest);
+      return;
+    }
+    const notes = this.calls.find(callId);
+    if (why !== 'deleted') this.publish(timedOut(session));
+    const about = describe(session, notes, now());
+    this.statistics.ended(why === 'deleted' ? 'regular' : why, (now() - createdAt) / 1000, about);
+    this.calls.forget(callId);
   }
 
   #run(payload: Payload, caller: Caller): CommandResult | Promise<CommandResult> {
@@ -215,7 +218,7 @@ export class NgService {
     }
     if (!isMediaCommand(command, operations)) throw new NgError(REASONS.unknownCommand);
     const { manager, now } = this.#options;
-    const details = runMediaCommand(operations, manager, this.calls, command, message, now());
+    const details = runMediaCommand(operations, manager, command, message, now());
     const follow = (): void => {
       // An operation may have opened endpoints.
       const session = manager.get(typeof message['call-id'] === 'string' ? message['call-id'] : '');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'mocha';
-import { ANSWER, OFFER, pureService } from './node.ts';
+import { ANSWER, NO_TOTALS, OFFER, pureService } from './node.ts';
 
 const IDS = { 'call-id': 'c', 'from-tag': 'ft' };
 
@@ -20,10 +20,14 @@ describe('delete with a delay', () => {
     return JSON.parse(text) as Record<string, unknown>;
   }
 
+  function totals(): Record<string, unknown> {
+    return node.service.statistics.reply(NO_TOTALS, 0, [], 0)['totalstatistics'] as Record<string, unknown>;
+  }
+
   function pass(seconds: number): void {
     for (let n = 0; n < seconds; n++) {
       node.time.now += 1000;
-      node.service.tick();
+      node.service.sweep();
     }
   }
 
@@ -36,15 +40,16 @@ describe('delete with a delay', () => {
     pass(1);
     assert.equal(ask({ command: 'query', 'call-id': 'c' })['error-reason'], 'Unknown call-id');
     assert.equal(node.plane.open.size, 0);
-    assert.equal(node.service.deletions.size, 0);
     assert.equal(node.service.calls.size, 0);
+    assert.equal(totals()['regularterminatedsessions'], 1);
   });
 
   it('is at once when the command says so, and then nothing is left to do', () => {
     ask({ command: 'delete', ...IDS });
     ask({ command: 'delete', 'call-id': 'c', 'delete delay': 0 });
     assert.equal(node.manager.size, 0);
-    assert.equal(node.service.deletions.size, 0);
+    pass(40);
+    assert.equal(totals()['regularterminatedsessions'], 1);
     assert.match(String(ask({ command: 'delete', ...IDS })['warning']), /didn't match/);
   });
 
@@ -56,10 +61,8 @@ describe('delete with a delay', () => {
     assert.equal(node.manager.size, 0);
   });
 
-  it('is off when the call is offered anew, but not by an offer that failed', () => {
+  it('is off when the call is offered anew', () => {
     ask({ command: 'delete', ...IDS, 'delete-delay': 2 });
-    ask({ command: 'offer', ...IDS, sdp: 'nothing' });
-    assert.equal(node.service.deletions.size, 1);
     ask({ command: 'offer', ...IDS, 'to-tag': 'tt', sdp: OFFER });
     pass(10);
     assert.equal(node.manager.size, 1);
@@ -71,6 +74,16 @@ describe('delete with a delay', () => {
     pass(2);
     assert.deepEqual(Object.keys(ask({ command: 'query', 'call-id': 'c' })['tags'] as object), ['ft', 'tt']);
     assert.equal(node.service.calls.ends, 2);
+  });
+
+  it('is not needed by a call that fell silent, which is told and counted as that', () => {
+    const told: string[] = [];
+    node.service.hub.add({ take: ({ notify, data }) => told.push(`${notify} ${JSON.stringify(data['tags'])}`) });
+    pass(61);
+    assert.deepEqual(told, ['onMediaTimeout ["ft","tt"]']);
+    assert.equal(totals()['timeoutsessions'], 1);
+    assert.equal(totals()['zerowaystreams'], 2);
+    assert.equal(node.service.calls.size, 0);
   });
 
   it('does not keep a node that drains', () => {

@@ -179,9 +179,41 @@ describe('a call on a media node', () => {
     assert.deepEqual(ice?.remote?.crypto.type === 'dtls' && ice.remote.crypto.role, 'client');
   });
 
-  it('always tells where media goes, though the answer forgot to', () => {
+  it('is refused when its SDP does not say where media goes', () => {
     const bare = phone(4000).replace('c=IN IP4 192.0.2.7\r\n', '');
-    assert.equal(parse(offer({ sdp: bare })).media[0]?.connection?.ip, '127.0.0.1');
+    const reply = ng('offer', { 'from-tag': 'a', sdp: bare, ...PLAIN });
+    assert.equal(reply['error-reason'], 'Incomplete SDP specification');
+    assert.equal(manager.size, 0);
+  });
+
+  it('goes on until its deletion is due, and does not end when it is offered again', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    assert.ok(manager.remove('c', {}, now + 30 * SECOND));
+    manager.sweep((now += 29 * SECOND));
+    assert.equal(plane.open.size, 2);
+    offer({ sdp: phone(4000), 'to-tag': 'b' });
+    manager.sweep((now += 2 * SECOND));
+    assert.equal(plane.open.size, 2);
+    manager.remove('c', {}, now + 30 * SECOND);
+    manager.sweep((now += 30 * SECOND));
+    assert.equal(plane.open.size, 0);
+    assert.equal(manager.size, 0);
+  });
+
+  it('with keys that pass is relayed unopened; with others it is opened on both sides', () => {
+    const key = (first: string) => `a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:${first.repeat(40)}`;
+    const secure = (port: number, ...more: string[]) => phone(port, ...more).replace('RTP/AVP', 'RTP/SAVP');
+    const ends = () => [...plane.open.values()].map(({ remote }) => remote?.crypto.type);
+    offer({ sdp: secure(4000, key('A')) }, {});
+    const passed = answer({ sdp: secure(5000, key('C')) }, {});
+    assert.ok(passed.includes(key('C')));
+    assert.deepEqual(ends(), ['none', 'none']);
+    ng('delete', { 'delete-delay': 0 });
+    offer({ sdp: secure(4000, key('A')) }, { SDES: ['no-AES_CM_128_HMAC_SHA1_80'] });
+    const opened = answer({ sdp: secure(5000, key('C').replace('1_80', '1_32').replace(':1 ', ':7 ')) }, {});
+    assert.ok(!opened.includes('C'.repeat(40)));
+    assert.deepEqual(ends(), ['sdes', 'sdes']);
   });
 
   it('keeps rtcp apart for an offerer for whom the offer said reject', () => {

@@ -113,6 +113,13 @@ std::unique_ptr<DtlsIdentity> DtlsIdentity::create(std::string& error) {
       identity->fingerprint_ += hex[digest[i] >> 4];
       identity->fingerprint_ += hex[digest[i] & 15];
     }
+    uint8_t* der = nullptr;
+    const int length = i2d_X509(certificate, &der);
+    for (int i = 0; i < length; i++) {
+      identity->certificate_ += hex[der[i] >> 4];
+      identity->certificate_ += hex[der[i] & 15];
+    }
+    OPENSSL_free(der);
   }
   if (!ok) error = lastError("cannot make the DTLS certificate");
   X509_free(certificate);

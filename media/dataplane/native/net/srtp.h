@@ -19,6 +19,7 @@ struct SrtpKey {
   SrtpSuite suite = SrtpSuite::kAesCm128Sha1_80;
   std::vector<uint8_t> key;
   std::vector<uint8_t> salt;
+  bool operator==(const SrtpKey&) const = default;
 };
 
 // 16 + 14, 16 + 12 or 32 + 12 bytes (RFC 3711 §8.2, RFC 7714 §12).
