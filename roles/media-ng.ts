@@ -56,6 +56,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     now: () => Date.now(),
     clock: () => performance.now(),
     randomCookie: () => randomBytes(8).toString('hex'),
+    deleteDelaySeconds: config.deleteDelaySeconds,
     alarmMos: config.events.qualityAlarmMos,
     onResult(result, caller) {
       requests.inc({ command: result.command, result: result.failed ?? 'ok' });

@@ -67,12 +67,10 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
     throw error;
   });
   const sweep = setInterval(() => {
-    const silent = manager.sweep(Date.now());
-    for (const session of silent) {
+    for (const session of ng.service.sweep()) {
       counters.timeouts.inc();
       log.warn({ call: session.callId }, 'media time-out: no RTP on any stream');
     }
-    ng.service.timedOut(silent);
     ng.service.tick();
   }, SWEEP_MS);
   const at = parseHostPort(config.listenNg);

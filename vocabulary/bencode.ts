@@ -10,10 +10,15 @@ export type Bencode = string | number | readonly Bencode[] | { readonly [key: st
 export function encodeBencode(value: Bencode | undefined): string {
   if (typeof value === 'number') return `i${Math.trunc(value)}e`;
   if (typeof value === 'string') return `${lengthOf(value)}:${value}`;
-  if (Array.isArray(value)) return `l${value.map((item: Bencode) => encodeBencode(item)).join('')}e`;
+  if (Array.isArray(value)) {
+    let list = 'l';
+    for (const item of value as readonly Bencode[]) list += encodeBencode(item);
+    return `${list}e`;
+  }
   let out = 'd';
-  for (const [key, item] of Object.entries(value ?? {})) {
-    if (item !== undefined) out += encodeBencode(key) + encodeBencode(item as Bencode);
+  for (const key of Object.keys(value ?? {})) {
+    const item = (value as { readonly [key: string]: Bencode | undefined })[key];
+    if (item !== undefined) out += `${lengthOf(key)}:${key}${encodeBencode(item)}`;
   }
   return `${out}e`;
 }
@@ -46,21 +51,23 @@ export function decodeBencode(bytes: Uint8Array, openEnd = false): Bencode | und
   };
 
   const integer = (): number | undefined => {
-    const end = text.indexOf(0x65, at);
-    const digits = end < 0 || end - at > 20 ? '' : text.toString('latin1', at + 1, end);
-    if (!/^-?\d+$/.test(digits)) return undefined;
-    at = end + 1;
-    return Number(digits);
+    const negative = text[at + 1] === 0x2d;
+    const digits = readDigits(text, negative ? at + 2 : at + 1, 19);
+    if (!digits || text[digits.end] !== 0x65) return undefined;
+    at = digits.end + 1;
+    return negative ? -digits.value : digits.value;
   };
 
   const string = (): string | undefined => {
-    const colon = text.indexOf(0x3a, at);
-    const digits = colon < 0 || colon - at > 7 ? '' : text.toString('latin1', at, colon);
-    if (!/^\d+$/.test(digits)) return undefined;
-    const end = colon + 1 + Number(digits);
+    const digits = readDigits(text, at, 7);
+    if (!digits || text[digits.end] !== 0x3a) return undefined;
+    const start = digits.end + 1;
+    const end = start + digits.value;
     if (end > text.length) return undefined;
     at = end;
-    return textOf(text.subarray(colon + 1, end));
+    const plain = text.toString('utf8', start, end);
+    // What is not UTF-8 has been replaced; the character may also stand there by itself.
+    return plain.includes('\uFFFD') ? textOf(text.subarray(start, end)) : plain;
   };
 
   const more = (depth: number): boolean => {
@@ -99,12 +106,30 @@ export function decodeBencode(bytes: Uint8Array, openEnd = false): Bencode | und
   return rest.length === 0 || (openEnd && rest.every(isSpace)) ? decoded : undefined;
 }
 
+/** Decimal digits from `from`, at most `most`; `undefined` when there is none, or more. */
+function readDigits(bytes: Buffer, from: number, most: number): { value: number; end: number } | undefined {
+  let value = 0;
+  let end = from;
+  for (let byte = bytes[end]; byte !== undefined && byte >= 0x30 && byte <= 0x39; byte = bytes[++end]) {
+    value = value * 10 + byte - 0x30;
+    if (end - from >= most) return undefined;
+  }
+  return end === from ? undefined : { value, end };
+}
+
 function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0;
 }
 
 function lengthOf(text: string): number {
+  // Keys and most values; a call out of the engine costs more.
+  if (text.length <= 40 && isAscii(text)) return text.length;
   return text.isWellFormed() ? Buffer.byteLength(text, 'utf8') : bytesOf(text).length;
+}
+
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 function bytesOf(text: string): Buffer {

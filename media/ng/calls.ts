@@ -14,8 +14,6 @@ export interface EndNotes {
   readonly quality: StreamQuality;
   /** Where the packet path has learned that the party sends from. */
   learned: HostPort | undefined;
-  /** Packets of wrong sources when it was looked at last. */
-  refused: number;
   /** Samples in a row below the alarm. */
   bad: number;
   alarmed: boolean;
@@ -23,13 +21,11 @@ export interface EndNotes {
 
 export interface CallNotes {
   readonly callId: string;
-  /** By tag. */
-  readonly labels: Map<string, string>;
   readonly ends: Map<number, EndNotes>;
 }
 
 /**
- * Beside the sessions: labels of parties, and which endpoint belongs to whom, so that an event of the packet path finds
+ * Beside the sessions: which endpoint belongs to whom, so that an event of the packet path finds
  * its call. It has an entry for each call that stands, no more: {@link follow} after every offer and answer,
  * {@link forget} at every end.
  */
@@ -54,14 +50,13 @@ export class CallTable {
     return this.#ends.get(endpoint);
   }
 
-  /** The session's endpoints as they are now; `label` belongs to the party with this tag. */
-  follow(session: Session, tag?: string, label?: string): void {
+  /** The session's endpoints as they are now. */
+  follow(session: Session): void {
     let call = this.#calls.get(session.callId);
     if (!call) {
-      call = { callId: session.callId, labels: new Map(), ends: new Map() };
+      call = { callId: session.callId, ends: new Map() };
       this.#calls.set(session.callId, call);
     }
-    if (tag !== undefined && label !== undefined && call.labels.size < 128) call.labels.set(tag, label.slice(0, 256));
     const before = new Set(call.ends.keys());
     for (const { a, b, lines } of session.dialogues) {
       for (const line of lines) {
@@ -104,7 +99,6 @@ export class CallTable {
       index,
       quality: new StreamQuality(),
       learned: undefined,
-      refused: 0,
       bad: 0,
       alarmed: false,
     };

@@ -1,11 +1,14 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
-import { readFlags, SessionError, text, type Session, type SessionManager } from '../session/mod.ts';
+import { readFlags, SessionError, text, type Ending, type Session, type SessionManager } from '../session/mod.ts';
 import { CallTable } from './calls.ts';
-import { describe, type Description } from './describe.ts';
+import { describe } from './describe.ts';
 import { LIMITS, NgError, REASONS } from './errors.ts';
 import { isDictionary, type Dictionary } from './message.ts';
 import { integer, needed, optional, wordsOf } from './request.ts';
 import { canonicalKeys, commandOf, type CommandName } from './spelling.ts';
+
+/** A day: longer than any call that is over needs its ports. */
+const MAX_DELAY_SECONDS = 86_400;
 
 export interface CommandResult {
   /** In its canonical spelling; `other` when there is no such command. */
@@ -24,8 +27,10 @@ export interface CommandContext {
   statistics(): Dictionary;
   /** A call was refused by a limit. */
   rejected(): void;
-  /** A call was ended by its proxy. */
-  ended(session: Session, about: Description): void;
+  /** A call, or some of its branches, has ended; its endpoints still stand. The sessions do not know it any more. */
+  ended(session: Session, why: Ending): void;
+  /** How long a deletion waits that does not say it itself. */
+  readonly deleteDelaySeconds: number;
 }
 
 /** One ng command on the sessions of this node. `now`: epoch ms. Never throws: what goes wrong is the reply. */
@@ -114,38 +119,31 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   offer(context, message, now) {
     const request = sdpRequest(message, false);
     const sdp = context.manager.offer(request, now);
-    follow(context, request.callId, request.fromTag, message);
+    follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   answer(context, message, now) {
     const request = sdpRequest(message, true);
     const sdp = context.manager.answer(request, now);
-    follow(context, request.callId, request.toTag, message);
+    follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   delete(context, message, now) {
-    const { manager, calls } = context;
     const callId = needed(message, 'call-id', REASONS.noCallId);
-    const which: { fromTag?: string; toTag?: string; viaBranch?: string } = {};
-    const fromTag = optional(message, 'from-tag');
-    const toTag = optional(message, 'to-tag');
-    const viaBranch = optional(message, 'via-branch');
-    if (fromTag !== undefined) which.fromTag = fromTag;
-    if (toTag !== undefined) which.toTag = toTag;
-    if (viaBranch !== undefined) which.viaBranch = viaBranch;
-    const removed = manager.remove(callId, which);
+    const { manager, calls } = context;
+    const asked = integer(message['delete-delay']) ?? -1;
+    const delay = manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
+    const at = delay === 0 ? undefined : now + Math.min(delay, MAX_DELAY_SECONDS) * 1000;
+    const removed = manager.remove(callId, whichOf(message), at);
     if (!removed) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.
       if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
     const about = describe(removed, calls.find(callId), now);
-    manager.release(removed);
-    const rest = manager.get(callId);
-    if (rest) calls.follow(rest);
-    else {
-      calls.forget(callId);
-      context.ended(removed, about);
+    if (at === undefined) {
+      context.ended(removed, 'deleted');
+      manager.release(removed);
     }
     return { ...about.reply, result: 'ok' };
   },
@@ -169,6 +167,17 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };
 
+function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
+  const fromTag = optional(message, 'from-tag');
+  const toTag = optional(message, 'to-tag');
+  const viaBranch = optional(message, 'via-branch');
+  return {
+    ...(fromTag === undefined ? {} : { fromTag }),
+    ...(toTag === undefined ? {} : { toTag }),
+    ...(viaBranch === undefined ? {} : { viaBranch }),
+  };
+}
+
 /** The order of the checks is rtpengine's. @throws NgError */
 function sdpRequest(message: Dictionary, answer: boolean) {
   const sdp = needed(message, 'sdp', REASONS.noSdp);
@@ -179,15 +188,9 @@ function sdpRequest(message: Dictionary, answer: boolean) {
   return { callId, fromTag, toTag, viaBranch, sdp, flags: readFlags(message) };
 }
 
-/** `label` names the party that sends. */
-function follow(
-  { manager, calls }: CommandContext,
-  callId: string,
-  tag: string | undefined,
-  message: Dictionary,
-): void {
+function follow({ manager, calls }: CommandContext, callId: string): void {
   const session = manager.get(callId);
-  if (session) calls.follow(session, tag, optional(message, 'set-label') ?? optional(message, 'label'));
+  if (session) calls.follow(session);
 }
 
 /** Commands without a node around them. */
@@ -198,5 +201,6 @@ function bareContext(manager: SessionManager): CommandContext {
     statistics: () => ({ currentstatistics: { sessionstotal: manager.size } }),
     rejected: () => undefined,
     ended: () => undefined,
+    deleteDelaySeconds: 0,
   };
 }

@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import type { Codec } from '../../codecs/mod.ts';
 import type { Bencode, HostPort } from '../../vocabulary/mod.ts';
 import type { EndpointStats } from '../dataplane/mod.ts';
@@ -57,7 +56,7 @@ export function describe(
         const end = notes?.ends.get(side.endpoint?.id ?? -1);
         if (stats?.ssrc !== undefined && end && end.quality.samples > 0)
           ssrcs[String(stats.ssrc)] = qualityOf(end.quality);
-        return mediaOf(session, side, line.index, stats, end?.learned !== undefined, now);
+        return mediaOf(session, line, which, stats, now);
       });
       const name = party.tag ?? `<untagged ${++untagged}>`;
       const known = tags.get(name);
@@ -65,7 +64,7 @@ export function describe(
         for (const key of ['subscriptions', 'subscribers'])
           known[key] = [...(known[key] as Bencode[]), peerOf(dialogue, which)];
         known['medias'] = [...(known['medias'] as Bencode[]), ...medias];
-      } else tags.set(name, partyOf(session, dialogue, which, notes, medias));
+      } else tags.set(name, partyOf(session, dialogue, which, medias));
     }
     for (const line of dialogue.lines.filter(({ a, b }) => a.remote && b.remote)) {
       const ways = heard.get(line) ?? 0;
@@ -96,11 +95,10 @@ function partyOf(
   session: Session,
   dialogue: Dialogue,
   which: 'a' | 'b',
-  notes: CallNotes | undefined,
   medias: readonly Bencode[],
 ): Record<string, Bencode> {
   const party = dialogue[which];
-  const label = notes?.labels.get(party.tag ?? '');
+  const { label } = party;
   const peer = peerOf(dialogue, which);
   return {
     tag: party.tag ?? '',
@@ -120,24 +118,24 @@ function peerOf(dialogue: Dialogue, which: 'a' | 'b'): Bencode {
 
 function mediaOf(
   session: Session,
-  side: Side,
-  index: number,
+  line: Line,
+  which: 'a' | 'b',
   stats: EndpointStats | undefined,
-  learned: boolean,
   now: number,
 ): Bencode {
+  const side = line[which];
   const codec = side.remote && side.codecs[0] ? codecText(side.codecs[0]) : undefined;
   return {
-    index: index + 1,
-    type: side.remote?.kind ?? 'audio',
+    index: line.index + 1,
+    type: side.remote?.kind ?? line[which === 'a' ? 'b' : 'a'].remote?.kind ?? 'audio',
     protocol: side.protocol,
     ...(codec === undefined ? {} : { codec }),
-    streams: stats ? streamsOf(session, side, stats, learned, now) : [],
+    streams: stats ? streamsOf(session, side, stats, now) : [],
     flags: mediaFlags(side, stats),
   };
 }
 
-function streamsOf(session: Session, side: Side, stats: EndpointStats, learned: boolean, now: number): Bencode[] {
+function streamsOf(session: Session, side: Side, stats: EndpointStats, now: number): Bencode[] {
   const { endpoint, remote } = side;
   if (!endpoint) return [];
   const last = stats.lastPacketMs === undefined ? session.createdAt : now - stats.lastPacketMs;
@@ -146,7 +144,7 @@ function streamsOf(session: Session, side: Side, stats: EndpointStats, learned: 
     'RTP',
     ...(one ? ['RTCP'] : []),
     ...(stats.remoteRtp ? ['filled'] : []),
-    ...(learned ? ['confirmed'] : []),
+    ...(stats.source?.frozen === true ? ['confirmed'] : []),
     ...(side.ice ? ['ICE'] : []),
   ];
   const rtp: Bencode = {
@@ -214,12 +212,12 @@ function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
 
 /** Of the keys that are in use: with DTLS it is not known here which profile was agreed. */
 function suiteOf(side: Side): Dictionary {
-  const [first] = side.sdes;
-  return first && !side.dtls ? { 'crypto suite': first.key.suite } : {};
+  const [theirs] = side.remote?.sdes ?? [];
+  return theirs && !side.dtls ? { 'crypto suite': theirs.key.suite } : {};
 }
 
 function familyOf(address: string): string {
-  return isIPv6(address) ? 'IPv6' : 'IPv4';
+  return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
 function addressOf(at: HostPort | undefined): Bencode {

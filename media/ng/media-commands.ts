@@ -1,5 +1,4 @@
 import type { Session, SessionManager } from '../session/mod.ts';
-import type { CallTable } from './calls.ts';
 import { NgError, REASONS } from './errors.ts';
 import type { Dictionary } from './message.ts';
 import { selectParties, type SelectedParty } from './parties.ts';
@@ -64,12 +63,11 @@ export function isMediaCommand(command: CommandName, operations: Operations): bo
 export function runMediaCommand(
   operations: Operations,
   manager: Pick<SessionManager, 'get'>,
-  calls: CallTable,
   command: CommandName,
   message: Dictionary,
   now: number,
 ): Dictionary | Promise<Dictionary> {
-  const request = understand(manager, calls, command, message, now);
+  const request = understand(manager, command, message, now);
   const operation = operations[command];
   if (!operation) throw new NgError(REASONS.notHere, 'unsupported');
   return operation(request);
@@ -77,7 +75,6 @@ export function runMediaCommand(
 
 function understand(
   manager: Pick<SessionManager, 'get'>,
-  calls: CallTable,
   command: CommandName,
   message: Dictionary,
   now: number,
@@ -104,12 +101,12 @@ function understand(
   if (!session)
     throw new NgError(kind === 'recording' ? REASONS.unknownCall : REASONS.unknownCallOfParty, 'unknown-call');
   if (kind === 'recording' || kind === 'subscription') return { ...base, callId, session, parties: [] };
-  const parties = selectParties(session, calls.find(callId), message);
+  const parties = selectParties(session, message);
   if (kind === 'subscribe') {
     if (parties) return { ...base, callId, session, parties };
     const tags = message['from-tags'];
     if (!Array.isArray(tags) || tags.length === 0) throw new NgError(REASONS.noSubscribed);
-    const named = tags.slice(0, 64).flatMap((tag) => selectParties(session, undefined, { 'from-tag': tag }) ?? []);
+    const named = tags.slice(0, 64).flatMap((tag) => selectParties(session, { 'from-tag': tag }) ?? []);
     return { ...base, callId, session, parties: named };
   }
   if (kind === 'party' && !parties) throw new NgError(REASONS.noParty);

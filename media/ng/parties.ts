@@ -1,6 +1,5 @@
 import { isIP } from 'node:net';
 import type { Dialogue, Session, Side } from '../session/mod.ts';
-import type { CallNotes } from './calls.ts';
 import { NgError, REASONS } from './errors.ts';
 import type { Dictionary } from './message.ts';
 import { optional, wordsOf } from './request.ts';
@@ -17,17 +16,12 @@ export interface SelectedParty {
  * The parties that a command means: all, or one by label, media address or from-tag, looked at in this order.
  * @returns `undefined` when it names none. @throws NgError when it names one that is not there.
  */
-export function selectParties(
-  session: Session,
-  notes: CallNotes | undefined,
-  message: Dictionary,
-): readonly SelectedParty[] | undefined {
+export function selectParties(session: Session, message: Dictionary): readonly SelectedParty[] | undefined {
   const everybody = session.dialogues.flatMap((dialogue) => [partyOf(dialogue, 'a'), partyOf(dialogue, 'b')]);
   if (wordsOf(message['flags']).has('all') || wordsOf(message['all']).has('all')) return everybody;
   const label = optional(message, 'label') ?? optional(message, 'from-label');
   if (label !== undefined) {
-    const tags = new Set([...(notes?.labels ?? [])].filter(([, known]) => known === label).map(([tag]) => tag));
-    return some(everybody, ({ tag }) => tag !== undefined && tags.has(tag), REASONS.noSuchLabel);
+    return some(everybody, ({ dialogue, which }) => dialogue[which].label === label, REASONS.noSuchLabel);
   }
   const address = optional(message, 'address');
   if (address !== undefined) {

@@ -1,4 +1,4 @@
-import type { Session, SessionManager } from '../session/mod.ts';
+import type { Ending, Session, SessionManager } from '../session/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
 import { CallTable } from './calls.ts';
 import {
@@ -10,7 +10,7 @@ import {
   type CommandResult,
 } from './commands.ts';
 import { ReplyCache } from './cookies.ts';
-import { SAMPLE_SECONDS } from './describe.ts';
+import { describe, SAMPLE_SECONDS } from './describe.ts';
 import { NgError, REASONS } from './errors.ts';
 import { dtmfPush, type MediaEvent } from './events/event.ts';
 import { EventHub } from './events/hub.ts';
@@ -48,6 +48,8 @@ export interface ServiceOptions {
   /** Cookies of frames that nobody has asked for. */
   readonly randomCookie: () => string;
   readonly operations?: Operations;
+  /** Between a `delete` and the end of the call, unless the command says; 0 without it. */
+  readonly deleteDelaySeconds?: number;
   /** Below this mean opinion score, 1.0 to 4.4, a stream is an alarm; 0: never. */
   readonly alarmMos?: number;
   /** Every command once, not its repetitions. */
@@ -82,7 +84,8 @@ export class NgService {
       statistics: () =>
         this.statistics.reply(options.dataplane.totals(), manager.size, options.interfaces, options.clock()),
       rejected: () => this.statistics.rejected(),
-      ended: ({ createdAt }, about) => this.statistics.ended('regular', (options.now() - createdAt) / 1000, about),
+      ended: (session, why) => this.#ended(session, why),
+      deleteDelaySeconds: options.deleteDelaySeconds ?? 0,
     };
   }
 
@@ -147,17 +150,12 @@ export class NgService {
     this.#options.pushDtmf(frame, (connection) => this.subscriptions.has(connection));
   }
 
-  /** Calls that were ended because nothing was heard. */
-  timedOut(sessions: readonly Session[]): void {
-    const now = this.#options.now();
-    for (const { callId, createdAt } of sessions) {
-      this.publish(timedOut(callId, this.calls.find(callId)));
-      this.statistics.ended('timeout', (now - createdAt) / 1000);
-      this.calls.forget(callId);
-    }
+  /** Ends what is due. @returns the calls of which nothing was heard, for the log */
+  sweep(): readonly Session[] {
+    return this.#options.manager.sweep(this.#options.now(), (session, why) => this.#ended(session, why));
   }
 
-  /** Once a second: rates, and the quality of a tenth of all calls. */
+  /** Once a second: what is due, rates, and the quality of a tenth of all calls. */
   tick(): void {
     const { manager, dataplane, now, alarmMos = 0 } = this.#options;
     this.statistics.tick(dataplane.totals(), manager.size);
@@ -169,6 +167,21 @@ export class NgService {
       for (const event of inspectCall(call, alarmMos, now(), ({ mos }) => this.statistics.sampled(mos)))
         this.publish(event);
     }
+  }
+
+  #ended(session: Session, why: Ending): void {
+    const { manager, now } = this.#options;
+    const { callId, createdAt } = session;
+    const rest = manager.get(callId);
+    if (rest) {
+      this.calls.follow(rest);
+      return;
+    }
+    const notes = this.calls.find(callId);
+    if (why !== 'deleted') this.publish(timedOut(session));
+    const about = describe(session, notes, now());
+    this.statistics.ended(why === 'deleted' ? 'regular' : why, (now() - createdAt) / 1000, about);
+    this.calls.forget(callId);
   }
 
   #run(payload: Payload, caller: Caller): CommandResult | Promise<CommandResult> {
@@ -205,7 +218,7 @@ export class NgService {
     }
     if (!isMediaCommand(command, operations)) throw new NgError(REASONS.unknownCommand);
     const { manager, now } = this.#options;
-    const details = runMediaCommand(operations, manager, this.calls, command, message, now());
+    const details = runMediaCommand(operations, manager, command, message, now());
     const follow = (): void => {
       // An operation may have opened endpoints.
       const session = manager.get(typeof message['call-id'] === 'string' ? message['call-id'] : '');

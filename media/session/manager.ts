@@ -35,6 +35,9 @@ export interface SdpRequest {
 /** A call on hold, or one that still rings, may be silent for so much longer. */
 const PATIENCE = 60;
 
+/** Why {@link SessionManager.sweep} ends something: asked for; silent; silent on hold; never answered. */
+export type Ending = 'deleted' | 'timeout' | 'silent-timeout' | 'offer-timeout';
+
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
 export class SessionManager {
   readonly #options: ManagerOptions;
@@ -115,14 +118,19 @@ export class SessionManager {
 
   /**
    * Ends what was deleted for about now, and calls on which nothing has been heard from anybody for the time-out: those
-   * are returned, for the log.
+   * are returned, for the log. `ending` is told of each while its endpoints still have their last figures; the manager
+   * does not know it any more then. A node that drains does not wait for what was deleted.
    */
-  sweep(now: number): readonly Session[] {
+  sweep(now: number, ending?: (session: Session, why: Ending) => void): readonly Session[] {
     for (const session of this.all()) {
-      const due = session.dialogues.filter(({ deleteAt }) => deleteAt !== undefined && deleteAt <= now);
+      const due = session.dialogues.filter(
+        ({ deleteAt }) => deleteAt !== undefined && (this.draining || deleteAt <= now),
+      );
       if (due.length === 0) continue;
       this.#forget(session, due);
-      this.release({ ...session, dialogues: due });
+      const deleted: Session = { ...session, dialogues: due };
+      ending?.(deleted, 'deleted');
+      this.release(deleted);
     }
     const { dataplane, timeoutSeconds } = this.#options;
     const idle = new Set(dataplane.idleEndpoints(timeoutSeconds * 1000));
@@ -133,12 +141,14 @@ export class SessionManager {
       if (open.length === 0) return now - session.lastSignalAt > timeoutSeconds * 1000;
       if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
       // Counted from the last signal too: a call that comes back from hold has been silent for long.
-      const answered = session.dialogues.some(({ lines }) => lines.some(({ a, b }) => a.remote && b.remote));
-      const held = open.some((side) => side.remote !== undefined && side.remote.direction !== 'sendrecv');
-      const patience = held || !answered ? PATIENCE : 1;
+      const patience = whySilent(session) === 'timeout' ? 1 : PATIENCE;
       return now - session.lastSignalAt > timeoutSeconds * 1000 * patience;
     });
-    for (const session of dead) this.#end(session);
+    for (const session of dead) {
+      this.#sessions.delete(session.callId);
+      ending?.(session, whySilent(session));
+      this.#end(session);
+    }
     return dead;
   }
 
@@ -325,6 +335,15 @@ export class SessionManager {
     const exact = family === 'IP6' ? `${name}/IP6` : name;
     return interfaces.includes(exact) ? exact : (interfaces.find((own) => logical(own) === name) ?? first);
   }
+}
+
+/** Whether it is no wonder that a call is silent. */
+function whySilent({ dialogues }: Session): Exclude<Ending, 'deleted'> {
+  const lines = dialogues.flatMap((dialogue) => dialogue.lines);
+  if (!lines.some(({ a, b }) => a.remote && b.remote)) return 'offer-timeout';
+  const open = lines.flatMap(({ a, b }) => [a, b]).filter(({ endpoint }) => endpoint !== undefined);
+  const held = open.some(({ remote }) => remote !== undefined && remote.direction !== 'sendrecv');
+  return held ? 'silent-timeout' : 'timeout';
 }
 
 function refused(side: Side, mid: string | undefined): ComposedLine {

@@ -132,6 +132,8 @@ const mediaFields = z.strictObject({
   listenHttpNg: address.optional(),
   /** Of each of the two. */
   maxNgConnections: z.int().min(1).max(10_000).default(1000),
+  /** Between an ng `delete` that does not say it itself and the end of the call. */
+  deleteDelaySeconds: z.int().min(0).default(30),
   /** Where every DTMF event is sent as a JSON datagram. */
   dtmfLogDest: address.optional(),
   /** DTMF events to every ng TCP connection, subscribed or not. */

@@ -1,4 +1,5 @@
 import type { Bencode, HostPort } from '../../../vocabulary/mod.ts';
+import type { LearnedHow } from '../../dataplane/mod.ts';
 import type { Dictionary } from '../message.ts';
 
 /** What every event says: whose media it is. `tag` is empty for a party that has not answered, and for whole calls. */
@@ -16,9 +17,22 @@ interface OfStream extends About {
 export type MediaEvent =
   | (OfStream & { readonly type: 'media-started'; readonly source: HostPort | undefined })
   | (About & { readonly type: 'media-timeout'; readonly tags: readonly string[] })
-  | (OfStream & { readonly type: 'source-learned'; readonly component: 'rtp' | 'rtcp'; readonly source: HostPort })
-  /** `packets` of strangers since the last event. */
-  | (OfStream & { readonly type: 'source-refused'; readonly packets: number })
+  | (OfStream & {
+      readonly type: 'source-learned';
+      readonly component: 'rtp' | 'rtcp';
+      readonly source: HostPort;
+      /** `first`, `better` (liker to SDP), `moved` (the same stream), `handover`, `ice`. */
+      readonly how: LearnedHow;
+    })
+  | (OfStream & {
+      readonly type: 'source-refused';
+      readonly component: 'rtp' | 'rtcp';
+      readonly source: HostPort;
+      /** `unknown-source`, `authentication`, `ice`. */
+      readonly reason: string;
+      /** From there so far. */
+      readonly packets: number;
+    })
   | (About & {
       readonly type: 'dtmf';
       /** All parties of the call, the sender last. */
@@ -90,9 +104,12 @@ function detailsOf(event: MediaEvent): Dictionary {
     case 'media-timeout':
       return { tags: event.tags };
     case 'source-learned':
-      return { media: event.media, component: event.component, ...sourceOf(event.source) };
+      return { media: event.media, component: event.component, ...sourceOf(event.source), how: event.how };
     case 'source-refused':
-      return { media: event.media, packets: event.packets };
+      return {
+        ...{ media: event.media, component: event.component, ...sourceOf(event.source) },
+        ...{ reason: event.reason, packets: event.packets },
+      };
     case 'dtmf':
       return dtmfOf(event);
     case 'playback-ended':

@@ -1,4 +1,5 @@
 import type { DataplaneEvent, EndpointStats } from '../../dataplane/mod.ts';
+import type { Session } from '../../session/mod.ts';
 import type { CallNotes, CallTable, EndNotes } from '../calls.ts';
 import type { Sample } from '../quality.ts';
 import type { MediaEvent } from './event.ts';
@@ -16,10 +17,17 @@ export function readDataplaneEvent(calls: CallTable, event: DataplaneEvent): Med
   switch (event.type) {
     case 'learned':
       if (event.component === 'rtp') end.learned = event.remote;
-      return { type: 'source-learned', ...about, component: event.component, source: event.remote };
+      return { type: 'source-learned', ...about, component: event.component, source: event.remote, how: event.how };
     case 'ice':
       end.learned = event.remote;
-      return { type: 'source-learned', ...about, component: 'rtp', source: event.remote };
+      return { type: 'source-learned', ...about, component: 'rtp', source: event.remote, how: 'ice' };
+    case 'refused':
+      return {
+        ...{ type: 'source-refused', ...about, component: event.component, source: event.remote },
+        ...{ reason: event.reason, packets: event.packets },
+      };
+    case 'dtmf':
+      return dtmfOf(end, event);
     case 'first-packet':
       return { type: 'media-started', ...about, source: end.learned };
     case 'dtls':
@@ -27,6 +35,18 @@ export function readDataplaneEvent(calls: CallTable, event: DataplaneEvent): Med
         ? { type: 'dtls-failed', ...about, reason: event.reason ?? 'no reason given' }
         : undefined;
   }
+}
+
+/** The sender stands last among the tags, as rtpengine has it. */
+function dtmfOf(end: EndNotes, event: Extract<DataplaneEvent, { readonly type: 'dtmf' }>): MediaEvent {
+  const tag = end.party.tag ?? '';
+  const others = [...end.call.ends.values()].flatMap(({ party }) => party.tag ?? []).filter((other) => other !== tag);
+  const { event: digit, durationMs, volume } = event;
+  const sourceAddress = (end.learned ?? end.side.remote?.rtp)?.address ?? '';
+  return {
+    ...{ type: 'dtmf', callId: end.call.callId, tag, tags: [...new Set(others), tag] },
+    ...{ sourceAddress, event: digit, durationMs, volume },
+  };
 }
 
 /** `alarmMos`: 1.0 to 4.4; 0 for no alarms. `sampled` is told of every sample. `now`: epoch ms. */
@@ -40,9 +60,6 @@ export function inspectCall(
   for (const end of call.ends.values()) {
     const stats = statsOf(end);
     if (!stats) continue;
-    const refused = stats.dropped['unknown-source'] ?? 0;
-    if (refused > end.refused) events.push({ type: 'source-refused', ...aboutOf(end), packets: refused - end.refused });
-    end.refused = refused;
     const sample = end.quality.take(stats, now);
     if (!sample) continue;
     sampled(sample);
@@ -52,9 +69,12 @@ export function inspectCall(
   return events;
 }
 
-export function timedOut(callId: string, notes: CallNotes | undefined): MediaEvent {
-  const tags = new Set([...(notes?.ends.values() ?? [])].flatMap(({ party }) => party.tag ?? []));
-  return { type: 'media-timeout', callId, tag: '', tags: [...tags] };
+export function timedOut({ callId, dialogues }: Session): MediaEvent {
+  return { type: 'media-timeout', callId, tag: '', tags: [...new Set(dialogues.flatMap(tagsOf))] };
+}
+
+function tagsOf({ a, b }: Session['dialogues'][number]): readonly string[] {
+  return [a.tag, b.tag].filter((tag) => tag !== undefined);
 }
 
 function alarmOf(end: EndNotes, sample: Sample, alarmMos: number): MediaEvent | undefined {

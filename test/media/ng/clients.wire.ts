@@ -118,6 +118,8 @@ describe('stock clients', () => {
         assert.equal((await send('query', { 'call-id': about }))['error-reason'], 'Unknown call-id');
         await soon(() => node.plane.totals().portsInUse === 0);
       } finally {
+        // Over WebSocket it would connect again and again.
+        Reflect.set(client, '_connect', () => undefined);
         client.close();
       }
     });
@@ -159,6 +161,81 @@ describe('stock clients', () => {
       phone.close();
       stream.destroy();
       await soon(() => node.service.hub.sinks === 0);
+    }
+  });
+
+  it('see packets, bytes, sources and SSRCs of both parties, and strangers refused', async () => {
+    const ask = async (message: object): Promise<Reply> => {
+      const body = JSON.stringify({ 'call-id': 'q', 'from-tag': 'ft', ...message });
+      const response = await fetch(`http://127.0.0.1:${HTTP}/ng-plain`, { method: 'POST', body });
+      return (await response.json()) as Reply;
+    };
+    const [alice, bob, stranger] = [createSocket('udp4'), createSocket('udp4'), createSocket('udp4')];
+    const events: MediaEvent[] = [];
+    const sink = { take: (_frame: unknown, event: MediaEvent) => void events.push(event) };
+    node.service.hub.add(sink);
+    try {
+      for (const socket of [alice, bob, stranger]) {
+        socket.bind(0, '127.0.0.1');
+        await once(socket, 'listening');
+      }
+      const sdpOf = (sdp: string, socket: typeof alice) =>
+        sdp.replaceAll(/127\.0\.1\.\d/g, '127.0.0.1').replace(/m=audio \d+/, `m=audio ${socket.address().port}`);
+      const portOf = (reply: Reply) => Number(/m=audio (\d+)/.exec(String(reply['sdp']))?.[1]);
+      const toBob = portOf(await ask({ command: 'offer', sdp: sdpOf(OFFER, alice), label: 'caller' }));
+      const toAlice = portOf(
+        await ask({ command: 'answer', 'to-tag': 'tt', sdp: sdpOf(ANSWER, bob), label: 'callee' }),
+      );
+      const speak = (socket: typeof alice, port: number, count: number, ssrc: number) => {
+        for (let n = 0; n < count; n++) {
+          const packet = Buffer.alloc(172, 0xff);
+          packet.writeUInt32BE(0x8000_0000 + n, 0);
+          packet.writeUInt32BE(n * 160, 4);
+          packet.writeUInt32BE(ssrc, 8);
+          socket.send(packet, port, '127.0.0.1');
+        }
+      };
+      let heard = 0;
+      for (const socket of [alice, bob]) socket.on('message', () => void heard++);
+      speak(alice, toAlice, 5, 0x1111);
+      speak(bob, toBob, 3, 0x2222);
+      await soon(() => heard === 8);
+      const reply = await ask({ command: 'query', 'from-tag': undefined });
+      const streamOf = (tag: string): Reply => {
+        const party = (reply['tags'] as Record<string, { medias: { streams: Reply[] }[] }>)[tag];
+        return party?.medias[0]?.streams[0] ?? {};
+      };
+      assert.deepEqual(streamOf('ft')['stats'], { packets: 5, bytes: 860, errors: 0 });
+      assert.deepEqual(streamOf('tt')['stats'], { packets: 3, bytes: 516, errors: 0 });
+      assert.deepEqual([streamOf('ft')['SSRC'], streamOf('tt')['SSRC']], [4369, 8738]);
+      assert.deepEqual(streamOf('ft')['endpoint'], {
+        family: 'IPv4',
+        address: '127.0.0.1',
+        port: alice.address().port,
+      });
+      assert.deepEqual((reply['totals'] as Reply)['RTP'], { packets: 8, bytes: 1376, errors: 0 });
+      const both = events.filter(({ type }) => type === 'media-started').map(({ tag }) => tag);
+      assert.deepEqual(both.toSorted(), ['ft', 'tt']);
+
+      speak(stranger, toAlice, 4, 0x3333);
+      await soon(() => (node.plane.totals().dropped['unknown-source'] ?? 0) >= 4);
+      await soon(() => events.some(({ type }) => type === 'source-refused'));
+      const refused = events.find((event) => event.type === 'source-refused');
+      const { packets, ...which } = refused ?? assert.fail();
+      assert.deepEqual(which, {
+        ...{ type: 'source-refused', callId: 'q', tag: 'ft', media: 1, component: 'rtp', reason: 'unknown-source' },
+        source: { address: '127.0.0.1', port: stranger.address().port },
+      });
+      assert.ok(packets > 0);
+      for (let second = 0; second < 10; second++) node.service.tick();
+      assert.equal(heard, 8);
+      const looked = await ask({ command: 'query', 'from-tag': 'tt' });
+      const mos = (looked['SSRC'] as Record<string, Reply>)['8738']?.['average MOS'] as Reply;
+      assert.equal(mos['MOS'], 44);
+    } finally {
+      node.service.hub.remove(sink);
+      await ask({ command: 'delete', 'from-tag': undefined });
+      for (const socket of [alice, bob, stranger]) socket.close();
     }
   });
 

@@ -73,7 +73,7 @@ describe('causeway media', () => {
       await soon(() => node.errors.includes('"key":"mistake"'));
       ask(2, 'answer', { sdp: ANSWER, 'to-tag': 't' });
       await soon(() => got.length === 1, 12_000);
-      assert.match(got[0] ?? '', /^\{"notify":"onMediaTimeout","data":\{"callId":"c",.*"tags":\["t","f"\]\}\}$/);
+      assert.match(got[0] ?? '', /^\{"notify":"onMediaTimeout","data":\{"callId":"c",.*"tags":\["f","t"\]\}\}$/);
       stream.destroy();
       node.kill('SIGTERM');
       assert.equal((await node.ended).status, 0);
