@@ -20,6 +20,9 @@ export const NO_TOTALS: DataplaneTotals = {
   dropped: {},
   cpuMs: 0,
   dtlsHandshakes: { connected: 0, failed: 0 },
+  taps: 0,
+  tappedPackets: 0,
+  recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
 };
 
 /** A clock that a test moves. */

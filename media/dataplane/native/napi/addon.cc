@@ -385,6 +385,48 @@ napi_value stats(napi_env env, napi_callback_info info) {
   return out.value();
 }
 
+bool flagOf(const Call& call, size_t index) {
+  bool value = false;
+  napi_get_value_bool(call.env, call.args[index], &value);
+  return value;
+}
+
+napi_value tap(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Dataplane::Failure failure;
+  if (!call.handle->plane->tap(call.id(0), call.id(1), flagOf(call, 2), failure)) return raise(env, failure);
+  return undefined(env);
+}
+
+napi_value openRecording(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Reader object(env, call.args[0]);
+  const std::string file = object.text("file");
+  if (object.failed()) return nullptr;
+  Dataplane::Failure failure;
+  const uint64_t id = call.handle->plane->openRecording(file, failure);
+  if (id == 0) return raise(env, failure);
+  napi_value value = nullptr;
+  napi_create_double(env, static_cast<double>(id), &value);
+  return value;
+}
+
+napi_value record(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Dataplane::Failure failure;
+  if (!call.handle->plane->record(call.id(0), call.id(1), flagOf(call, 2), failure)) return raise(env, failure);
+  return undefined(env);
+}
+
+napi_value closeRecording(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (call.handle->plane) call.handle->plane->closeRecording(call.id(0));
+  return undefined(env);
+}
+
 napi_value closeEndpoint(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (call.handle->plane) call.handle->plane->closeEndpoint(call.id(0));
@@ -411,6 +453,9 @@ napi_value totals(napi_env env, napi_callback_info info) {
   const Totals t = call.handle->plane->totals();
   Writer handshakes(env);
   handshakes.set("connected", static_cast<double>(t.dtlsConnected)).set("failed", static_cast<double>(t.dtlsFailed));
+  Writer recordings(env);
+  recordings.set("open", static_cast<double>(t.recordings)).set("packets", static_cast<double>(t.recordedPackets));
+  recordings.set("bytes", static_cast<double>(t.recordedBytes)).set("lost", static_cast<double>(t.recordingLost));
   return Writer(env)
       .set("endpoints", static_cast<double>(t.endpoints))
       .set("paths", static_cast<double>(t.paths))
@@ -426,6 +471,9 @@ napi_value totals(napi_env env, napi_callback_info info) {
       .set("dropped", drops(env, t.dropped))
       .set("cpuMs", t.cpuMs)
       .set("dtlsHandshakes", handshakes.value())
+      .set("taps", static_cast<double>(t.taps))
+      .set("tappedPackets", static_cast<double>(t.tappedPackets))
+      .set("recordings", recordings.value())
       .value();
 }
 
@@ -442,9 +490,15 @@ napi_value closeAll(napi_env env, napi_callback_info info) {
 void deliver(napi_env env, napi_value function, void*, void* data) {
   const std::unique_ptr<Event> event(static_cast<Event*>(data));
   if (env == nullptr || function == nullptr) return;
-  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf"};
+  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf", "recording"};
   Writer out(env);
   out.set("type", std::string(kTypes[static_cast<size_t>(event->type)])).set("endpoint", static_cast<double>(event->endpoint));
+  if (event->type == Event::Type::kRecording) {
+    const RecordingResult& result = event->recording;
+    out.set("recording", static_cast<double>(result.recording)).set("packets", static_cast<double>(result.packets));
+    out.set("bytes", static_cast<double>(result.bytes));
+    if (!result.error.empty()) out.set("reason", result.error);
+  }
   const bool source = event->type == Event::Type::kLearned || event->type == Event::Type::kRefused;
   if (source) out.set("component", std::string(event->rtcp ? "rtcp" : "rtp"));
   if (event->type == Event::Type::kRefused) out.set("packets", static_cast<double>(event->packets));
@@ -504,6 +558,7 @@ napi_value create(napi_env env, napi_callback_info info) {
   methods.set("certificate", handle->plane->certificate());
   const std::pair<const char*, napi_callback> table[] = {
       {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"stats", stats},
+      {"tap", tap}, {"openRecording", openRecording}, {"record", record}, {"closeRecording", closeRecording},
       {"closeEndpoint", closeEndpoint}, {"idle", idle}, {"totals", totals}, {"close", closeAll},
   };
   Handle* raw = handle.release();
