@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Logger } from 'pino';
 import {
+  copyOperations,
   DtmfLog,
   EVENT_NAMES,
   NgHttpServer,
@@ -58,6 +59,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     randomCookie: () => randomBytes(8).toString('hex'),
     deleteDelaySeconds: config.deleteDelaySeconds,
     alarmMos: config.events.qualityAlarmMos,
+    operations: copyOperations(manager),
     onResult(result, caller) {
       requests.inc({ command: result.command, result: result.failed ?? 'ok' });
       logResult(log, result, caller);

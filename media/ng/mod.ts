@@ -1,4 +1,5 @@
 export { runCommand, type CommandResult } from './commands.ts';
+export { copyOperations } from './copy-operations.ts';
 export { NgError } from './errors.ts';
 export { EVENT_NAMES, type MediaEvent } from './events/event.ts';
 export type { EventSink } from './events/hub.ts';
