@@ -9,5 +9,6 @@ export { NgTcpServer, type ConnectionCounters } from './io/tcp-server.ts';
 export { NgUdpServer } from './io/udp-server.ts';
 export { Webhook } from './io/webhook.ts';
 export type { Operation, OperationRequest, Operations } from './media-commands.ts';
+export { recordingOperations } from './recording-operations.ts';
 export type { SelectedParty } from './parties.ts';
 export { NgService, type Caller, type ServiceOptions } from './service.ts';

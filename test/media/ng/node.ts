@@ -36,8 +36,8 @@ export function pureService(
   options: Partial<ServiceOptions> = {},
   maxSessions = 10,
   operations: (manager: SessionManager) => Operations = () => ({}),
+  plane = new PlaneDouble(),
 ) {
-  const plane = new PlaneDouble();
   const manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions, timeoutSeconds: 60 });
   const time: Time = { now: 1_795_191_540_600.719 };
   let cookies = 0;
