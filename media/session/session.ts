@@ -86,6 +86,8 @@ export interface Line {
   readonly index: number;
   readonly a: Side;
   readonly b: Side;
+  /** SRTP goes through unopened, since both parties have each other's keys. */
+  passed: boolean;
 }
 
 /** Our end towards one party for one media line. */
@@ -145,7 +147,7 @@ export function newSide(): Side {
 }
 
 export function newLine(index: number): Line {
-  return { index, a: newSide(), b: newSide() };
+  return { index, a: newSide(), b: newSide(), passed: false };
 }
 
 export function newParty(tag: string | undefined): Party {

@@ -266,6 +266,7 @@ napi_value configure(napi_env env, napi_callback_info info) {
   remote.rules.mediaHandover = object.has("mediaHandover") && object.flag("mediaHandover");
   remote.rtcpMux = object.flag("rtcpMux");
   if (!readCrypto(object, remote.crypto)) return nullptr;
+  if (object.has("copyKey") && !readKey(object, "copyKey", remote.copyKey.emplace())) return nullptr;
   if (object.has("ice")) {
     Reader ice = object.object("ice");
     remote.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
