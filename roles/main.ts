@@ -27,7 +27,12 @@ const COMMON = {
 } as const;
 
 const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?: boolean }>>> = {
-  signaling: { sip: { type: 'string', multiple: true }, registry: { type: 'string' }, metrics: { type: 'string' } },
+  signaling: {
+    sip: { type: 'string', multiple: true },
+    registry: { type: 'string' },
+    'media-nodes': { type: 'string', multiple: true },
+    metrics: { type: 'string' },
+  },
   media: {
     'listen-ng': { type: 'string' },
     'listen-tcp-ng': { type: 'string' },

@@ -7,7 +7,7 @@ import { createConsole } from '../console/http.ts';
 import { Accounts, Tenants } from '../signaling/directory/mod.ts';
 import { Engine } from '../signaling/engine/mod.ts';
 import { B2bua, CallTable } from '../signaling/invite/mod.ts';
-import { MediaNg } from '../signaling/media-ng/mod.ts';
+import { FixedNodes, MediaNg } from '../signaling/media-ng/mod.ts';
 import { Bindings, createRegistrar, Guard, NonceCounts, Nonces } from '../signaling/register/mod.ts';
 import { asSipApp, type Req, type Res } from '../signaling/srf.ts';
 import { Trunks } from '../signaling/trunk/mod.ts';
@@ -110,8 +110,10 @@ async function start(
     ca: tls?.ca,
   });
   closers.push(() => console.close());
+  const fixed = config.mediaNodes.length > 0 ? new FixedNodes(config.mediaNodes, config.pop) : undefined;
   const media = new MediaNg({
-    registry,
+    registry: fixed ?? registry,
+    watch: fixed?.nodes ?? [],
     everySecond: (work) => {
       const timer = setInterval(work, 1000);
       return () => clearInterval(timer);

@@ -20,6 +20,9 @@ const TEST = [
   { name: 'sip-tester', probe: '/usr/bin/sipp' },
   { name: 'chromium', probe: '/usr/bin/chromium' },
   { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' },
+  { name: 'rtpengine-daemon', probe: '/usr/bin/rtpengine' },
+  { name: 'kamailio', probe: '/usr/sbin/kamailio' },
+  { name: 'kamailio-websocket-modules', probe: '/usr/share/doc/kamailio-websocket-modules/copyright' },
 ];
 
 /** `tests`: also what only the tests need. Returns the folder's Node 24. */
@@ -88,11 +91,11 @@ export async function debianPackages(missing) {
   };
   console.log(`Missing Debian packages: ${missing.join(' ')}`);
   console.log(`  ${[...prefix, line].join(' ')}`);
-  let size = simulate(prefix, missing, environment);
+  let size = simulate(missing, environment);
   if (size === undefined) {
     // The package lists of a fresh machine are empty.
     apt(['update', '-qq']);
-    size = simulate(prefix, missing, environment);
+    size = simulate(missing, environment);
   }
   if (size) console.log(`  ${size}`);
   if (interactive) {
@@ -114,12 +117,14 @@ export async function debianPackages(missing) {
   }
 }
 
-/** What apt says about sizes; undefined when it does not know the packages (yet). */
-function simulate(prefix, packages, environment) {
-  const [command, ...rest] = [...prefix, 'apt-get', 'install', '--no-install-recommends', '--assume-no', ...packages];
-  const result = spawnSync(command, rest, { encoding: 'utf8', env: { ...environment, LC_ALL: 'C' } });
-  const lines = `${result.stdout ?? ''}`.split('\n').filter((text) => /^(Need to get|After this operation)/.test(text));
-  return lines.length > 0 ? lines.join(' ') : undefined;
+/** How much would be downloaded; undefined when apt does not know the packages (yet). `--assume-no` alone would not do: apt asks only when there is more to install than was named. */
+function simulate(packages, environment) {
+  const args = ['install', '--no-install-recommends', '--print-uris', '-qq', ...packages];
+  const result = spawnSync('apt-get', args, { encoding: 'utf8', env: { ...environment, LC_ALL: 'C' } });
+  if (result.status !== 0) return undefined;
+  // A line is: 'URI' file bytes checksum
+  const bytes = `${result.stdout}`.split('\n').reduce((sum, line) => sum + (Number(line.split(' ')[2]) || 0), 0);
+  return `Need to get ${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /** A package that brings a server must not start it: invoke-rc.d asks this file (Debian policy §9.3.3.1). */

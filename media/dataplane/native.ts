@@ -50,7 +50,6 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
       fingerprint: native.fingerprint,
       certificate: Buffer.from(native.certificate, 'hex'),
     },
-    suites: ['AEAD_AES_256_GCM', 'AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80', 'AES_CM_128_HMAC_SHA1_32'],
     openEndpoint(spec) {
       const { id, address, rtp, rtcp } = translated(() => native.openEndpoint(spec));
       const endpoint = endpointOf(

@@ -13,8 +13,6 @@ export interface Dataplane {
     /** DER, for other hashes. */
     readonly certificate: Uint8Array;
   };
-  /** Suites that this packet path has. */
-  readonly suites: readonly SrtpSuite[];
   /**
    * Reserves the local end of one media line towards one party, with its sockets.
    * @throws DataplaneError `no-ports` when the range is used up, `no-interface` when the name is unknown.
@@ -86,6 +84,11 @@ export interface RemoteSpec {
   readonly crypto: CryptoSpec;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /**
+   * Ours from now on. Others than before restart ICE (RFC 8445 §9): media goes on over the pair that stands until one of
+   * the new credentials is nominated.
+   */
+  readonly localIce?: { readonly ufrag: string; readonly pwd: string };
 }
 
 /**
@@ -109,27 +112,32 @@ export type CryptoSpec =
       readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
     };
 
-/** Bytes of master key and salt of each suite, in the order in which we offer them (RFC 4568, 6188, 7714). */
+/** In the order in which we offer them: octets of the master key and of the salt (RFC 3711 §8.2, RFC 6188 §4, RFC 7714 §12). */
 export const SRTP_SUITES = {
-  AEAD_AES_256_GCM: 44,
-  AEAD_AES_128_GCM: 28,
-  AES_256_CM_HMAC_SHA1_80: 46,
-  AES_256_CM_HMAC_SHA1_32: 46,
-  AES_192_CM_HMAC_SHA1_80: 38,
-  AES_192_CM_HMAC_SHA1_32: 38,
-  AES_CM_128_HMAC_SHA1_80: 30,
-  AES_CM_128_HMAC_SHA1_32: 30,
-  F8_128_HMAC_SHA1_80: 30,
-  F8_128_HMAC_SHA1_32: 30,
-  NULL_HMAC_SHA1_80: 30,
-  NULL_HMAC_SHA1_32: 30,
+  AEAD_AES_256_GCM: { key: 32, salt: 12 },
+  AEAD_AES_128_GCM: { key: 16, salt: 12 },
+  AES_256_CM_HMAC_SHA1_80: { key: 32, salt: 14 },
+  AES_256_CM_HMAC_SHA1_32: { key: 32, salt: 14 },
+  AES_192_CM_HMAC_SHA1_80: { key: 24, salt: 14 },
+  AES_192_CM_HMAC_SHA1_32: { key: 24, salt: 14 },
+  AES_CM_128_HMAC_SHA1_80: { key: 16, salt: 14 },
+  AES_CM_128_HMAC_SHA1_32: { key: 16, salt: 14 },
+  F8_128_HMAC_SHA1_80: { key: 16, salt: 14 },
+  F8_128_HMAC_SHA1_32: { key: 16, salt: 14 },
+  NULL_HMAC_SHA1_80: { key: 16, salt: 14 },
+  NULL_HMAC_SHA1_32: { key: 16, salt: 14 },
 } as const;
+
 export type SrtpSuite = keyof typeof SRTP_SUITES;
 
 export interface SrtpKey {
   readonly suite: SrtpSuite;
   /** Master key and salt, concatenated (RFC 4568 §6.1). */
   readonly keySalt: Uint8Array;
+  /** UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP and UNAUTHENTICATED_SRTP of SDES (RFC 4568 §6.3); GCM has none of them. Default: false. */
+  readonly unencryptedRtp?: boolean;
+  readonly unencryptedRtcp?: boolean;
+  readonly unauthenticatedRtp?: boolean;
 }
 
 export type PathSpec = PathGate & PathMode;

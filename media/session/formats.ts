@@ -47,8 +47,6 @@ function notAll(pattern: string): boolean {
 export interface CodingPolicy {
   /** Formats that the offerer may be answered with whatever the other party takes. */
   readonly accepted: readonly string[];
-  /** What was added to the offer: a party that offered it itself gets it as it is. */
-  readonly restored: readonly string[];
   /** Nothing in common is no reason to give up. */
   readonly engaged: boolean;
   /** Speech is packed anew even where the codec is common: another packet time was asked for. */
@@ -59,8 +57,8 @@ export function codingPolicy(flags: MediaFlags, ptimeMs: number | undefined): Co
   const { mask, accept, consume, transcode } = flags.codec;
   const repacked =
     (flags.ptimeMs !== undefined && flags.ptimeMs !== (ptimeMs ?? 20)) || flags.ptimeReverseMs !== undefined;
-  const accepted = [...mask, ...accept, ...consume];
-  return { accepted, restored: transcode, engaged: accepted.length > 0 || transcode.length > 0, repacked };
+  const accepted = [...accept, ...consume];
+  return { accepted, engaged: accepted.length + mask.length + transcode.length > 0, repacked };
 }
 
 export interface Agreement {
@@ -88,14 +86,11 @@ export function agree(
   if (!chosen) return { forOfferer: shared.length > 0 ? shared : offer, transcode: undefined };
   const taken = (codec: Codec) => answer.some((other) => sameCodec(other, codec));
   const able = (codec: Codec) => canTranscode(codec) && canTranscode(chosen);
-  const own = policy.restored.some((pattern) => named(chosen, pattern));
   const best =
-    (own ? offer.find((codec) => sameCodec(codec, chosen)) : undefined) ??
     offer.find(
       (codec) =>
         isSpeech(codec) && (taken(codec) || (able(codec) && policy.accepted.some((pattern) => named(codec, pattern)))),
-    ) ??
-    (policy.engaged ? offer.find((codec) => isSpeech(codec) && able(codec)) : undefined);
+    ) ?? (policy.engaged ? offer.find((codec) => isSpeech(codec) && able(codec)) : undefined);
   if (!best) return { forOfferer: offer, transcode: undefined };
   const event = answer.some(isEvent) ? eventFor(offer, best) : undefined;
   if (taken(best)) {

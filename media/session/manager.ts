@@ -211,7 +211,7 @@ export class SessionManager {
       closeLines([line]);
       return refused(toSide, mid);
     }
-    decideOffered(toSide, fromSide, flags, dataplane.suites);
+    decideOffered(toSide, fromSide, flags);
     openSide(dataplane, toSide, this.#interface(flags, 1, media), session.callId);
     toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
     toSide.offered = toSide.codecs;

@@ -2,6 +2,7 @@ import { parse } from 'sdp-transform';
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
 import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { keySaltLength } from './sdes.ts';
 
 /** What a party says of one media line: everything that decides how we speak with it. */
 export interface RemoteMedia {
@@ -50,6 +51,9 @@ export function readSdp(text: string, address?: string): RemoteSdp | undefined {
   } catch {
     return undefined;
   }
+  // An m= line that it cannot read leaves a line without its parts.
+  if (sdp.media.some(({ type, port, protocol }) => !type || !protocol || !(port >= 0 && port <= 65_535)))
+    return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
   const media = sdp.media.map((line): RemoteMedia => {
     const written = line.connection?.ip ?? sdp.connection?.ip;
@@ -106,6 +110,6 @@ function sdesOf(tag: number, suite: string, config: string): SdesLine[] {
   const inline = /^inline:([A-Za-z0-9+/=]+)/.exec(config)?.[1];
   if (inline === undefined || !Object.hasOwn(SRTP_SUITES, suite)) return [];
   const keySalt = Buffer.from(inline, 'base64');
-  if (keySalt.length !== SRTP_SUITES[suite as SrtpSuite]) return [];
+  if (keySalt.length !== keySaltLength(suite as SrtpSuite)) return [];
   return [{ tag, key: { suite: suite as SrtpSuite, keySalt } }];
 }

@@ -4,7 +4,12 @@ import { randomKey } from './random.ts';
 import type { RemoteMedia, SdesLine } from './remote-media.ts';
 
 export function freshKey(suite: SrtpSuite): SrtpKey {
-  return { suite, keySalt: randomKey(SRTP_SUITES[suite]) };
+  return { suite, keySalt: randomKey(keySaltLength(suite)) };
+}
+
+/** Bytes behind `inline:` (RFC 4568 §6.1). */
+export function keySaltLength(suite: SrtpSuite): number {
+  return SRTP_SUITES[suite].key + SRTP_SUITES[suite].salt;
 }
 
 /**
@@ -15,10 +20,8 @@ export function offeredSdes(
   side: { readonly sdes: readonly SdesLine[] },
   incoming: RemoteMedia | undefined,
   flags: SdesFlags,
-  suites: readonly SrtpSuite[],
 ): { lines: SdesLine[]; foreign: Set<SrtpKey> } {
-  const wanted = (suite: SrtpSuite) =>
-    suites.includes(suite) && !flags.without.has(suite) && (flags.only.size === 0 || flags.only.has(suite));
+  const wanted = (suite: SrtpSuite) => !flags.without.has(suite) && (flags.only.size === 0 || flags.only.has(suite));
   const lines = (incoming?.sdes ?? []).filter(({ key }) => wanted(key.suite));
   const foreign = new Set(lines.map(({ key }) => key));
   const order = Object.keys(SRTP_SUITES) as SrtpSuite[];

@@ -65,6 +65,8 @@ export interface Side {
   /** Of our last SDP to this party. */
   ptimeMs: number | undefined;
   ice: { readonly ufrag: string; readonly pwd: string } | undefined;
+  /** The peer's name in the ICE association that stands; another one restarts it. */
+  iceOf: string | undefined;
   /** The parties' own candidates pass, ours stand behind them (`ICE=optional`, `force-relay`). */
   icePassed: boolean;
   dtls: boolean;
@@ -87,9 +89,10 @@ export function newSide(): Side {
     protocol: 'RTP/AVP',
     codecs: [],
     offered: [],
-    coding: { accepted: [], restored: [], engaged: false, repacked: false },
+    coding: { accepted: [], engaged: false, repacked: false },
     ptimeMs: undefined,
     ice: undefined,
+    iceOf: undefined,
     icePassed: false,
     dtls: false,
     role: undefined,

@@ -1,4 +1,4 @@
-import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec, SrtpSuite } from '../dataplane/mod.ts';
+import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec } from '../dataplane/mod.ts';
 import type { MediaFlags } from './flags.ts';
 import { freshKey, offeredSdes } from './sdes.ts';
 import { newIce } from './random.ts';
@@ -7,14 +7,14 @@ import { SessionError, type Side } from './session.ts';
 const PROTOCOLS = new Set(['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
 
 /** How a side that we offer to is to be carried: from what came in and what the flags ask for. */
-export function decideOffered(side: Side, from: Side, flags: MediaFlags, suites: readonly SrtpSuite[]): void {
+export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
   const incoming = from.remote;
   const arrived = incoming?.protocol ?? 'RTP/AVP';
   const wanted = flags.protocol !== undefined && PROTOCOLS.has(flags.protocol) ? flags.protocol : undefined;
   side.protocol = incoming?.carriage === 'rtp' ? (wanted ?? arrived) : arrived;
   const secure = isSecure(side.protocol) || flags.osrtp.has('offer');
   side.dtls = secure && flags.dtls !== 'off';
-  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes, suites) : NO_SDES;
+  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes) : NO_SDES;
   side.sdes = lines;
   side.foreign = foreign;
   const passed = flags.ice === 'optional' || flags.ice === 'force-relay';
@@ -45,7 +45,10 @@ export function decideAnswered(side: Side, answerer: Side, flags: MediaFlags, pa
   const passing = asked?.ice === 'optional' || asked?.ice === 'force-relay';
   side.icePassed = passing && remote.ice !== undefined;
   const refused = asked?.flags.has('reject-ICE') === true || flags.ice === 'remove';
-  side.ice = remote.ice !== undefined && !refused ? (side.ice ?? newIce()) : undefined;
+  // A peer that restarts ICE gets other credentials of ours, too (RFC 8445 §9).
+  const restarted = side.iceOf !== undefined && side.iceOf !== remote.ice?.ufrag;
+  side.ice = remote.ice !== undefined && !refused ? ((restarted ? undefined : side.ice) ?? newIce()) : undefined;
+  side.iceOf = remote.ice?.ufrag;
   side.foreign = new Set();
   if (side.dtls) {
     side.sdes = [];
@@ -89,8 +92,9 @@ export function passedThrough(offerer: Side, answerer: Side): Side['sdes'][numbe
   return origin && { tag: origin.tag, key: theirs.key };
 }
 
-/** The role towards a party that has answered. */
+/** The role towards a party that has answered, and the ICE association that stands with it. */
 export function takeRole(answerer: Side): void {
+  answerer.iceOf = answerer.remote?.ice?.ufrag;
   if (answerer.dtls) answerer.role = answerer.remote?.setup === 'passive' ? 'client' : 'server';
 }
 
@@ -103,7 +107,8 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
       ? 'shared'
       : 'pair';
   const ice = side.icePassed ? undefined : side.ice;
-  const kind = `${socket} ${interfaceName} ${ice?.ufrag ?? ''} ${raw ? 'raw' : ''}`;
+  // Other credentials are a restart of ICE, not another socket.
+  const kind = `${socket} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
   if (side.endpoint && side.opened === kind) return;
   side.endpoint?.close();
   side.endpoint = dataplane.openEndpoint({
@@ -128,6 +133,7 @@ export function remoteSpec(side: Side, pass = false): RemoteSpec {
     mediaHandover: flags?.flags.has('media-handover') ?? false,
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),
+    ...(ice ? { localIce: ice } : {}),
     ...(ice && remote?.ice ? { ice: remote.ice } : {}),
   };
 }

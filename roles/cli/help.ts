@@ -32,6 +32,7 @@ const OWN: Readonly<Record<string, string>> = {
 
   --sip LIST             udp:ADDRESS:PORT,tcp:…,tls:…,ws:…,wss:…; may be repeated
   --registry URL         the PoP registry (default: http://127.0.0.1:7070)
+  --media-nodes LIST     udp:HOST:PORT,…: the ng addresses of media nodes (an rtpengine too) instead of the registry's choice
   --metrics HOST:PORT    Prometheus metrics (default: 127.0.0.1:9101)
 `,
   media: `causeway media: one media node

@@ -26,6 +26,13 @@ export const sipListen = z
     'PROTOCOL:ADDRESS:PORT, e.g. udp:127.0.0.1:5060 or wss:[::]:8443',
   );
 
+const ngAddress = z
+  .string()
+  .refine(
+    (text) => text.startsWith('udp:') && (parseHostPort(text.slice(4))?.port ?? 0) > 0,
+    'udp:HOST:PORT, e.g. udp:127.0.0.1:2223',
+  );
+
 const account = z.strictObject({
   tenant: name.default('default'),
   user: z.string().regex(/^[A-Za-z0-9_.+-]{1,64}$/, 'a SIP user: letters, digits, _ . + -'),
@@ -70,6 +77,11 @@ export const signalingSchema = z.strictObject({
   tls: z.strictObject({ certFile: z.string(), keyFile: z.string() }).optional(),
   metrics: hostPort('127.0.0.1:9101'),
   registry: registryUrl().default('http://127.0.0.1:7070'),
+  /** ng addresses of the media nodes, e.g. of an rtpengine, instead of the registry's placement. */
+  mediaNodes: z
+    .array(ngAddress)
+    .refine((list) => new Set(list).size === list.length, 'each media node once')
+    .default([]),
   /** SIP domains and their tenant; requests for other domains are refused. The node's own addresses are always domains of `default`. */
   domains: z
     .array(z.strictObject({ tenant: name.default('default'), domain: z.string() }))

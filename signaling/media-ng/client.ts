@@ -11,12 +11,15 @@ interface Watched {
   readonly control: string;
   missed: number;
   lost: boolean;
-  /** Calls that stand there; a node without any is not watched. */
+  /** Calls that stand there; a node without any is not watched, unless nobody else does. */
   calls: number;
+  readonly always: boolean;
 }
 
 export interface MediaNgParts {
   readonly registry: Pick<RegistryPort, 'placeMedia'>;
+  /** Nodes of which no registry says whether they live: they are asked even when they have no calls. */
+  readonly watch?: readonly { readonly node: string; readonly control: string }[];
   /** Calls `work` every second until the function returned is called. */
   readonly everySecond: (work: () => void) => () => void;
 }
@@ -31,6 +34,8 @@ export class MediaNg implements MediaPort {
 
   constructor(parts: MediaNgParts) {
     this.#parts = parts;
+    for (const { node, control } of parts.watch ?? [])
+      this.#nodes.set(node, { control, missed: 0, lost: false, calls: 0, always: true });
     this.#stop = parts.everySecond(() => this.#ping());
   }
 
@@ -46,7 +51,7 @@ export class MediaNg implements MediaPort {
       const { media } = await this.#parts.registry.placeMedia({ ...request, avoid });
       const known = this.#nodes.get(media.node);
       if (!known || known.control !== media.control) {
-        this.#nodes.set(media.node, { control: media.control, missed: 0, lost: false, calls: 0 });
+        this.#nodes.set(media.node, { control: media.control, missed: 0, lost: false, calls: 0, always: false });
       }
       const node = this.#nodes.get(media.node) as Watched;
       node.calls++;
@@ -118,7 +123,7 @@ export class MediaNg implements MediaPort {
 
   #ping(): void {
     for (const [id, node] of this.#nodes) {
-      if (node.calls === 0 && !node.lost) {
+      if (node.calls === 0 && !node.lost && !node.always) {
         node.missed = 0;
         continue;
       }

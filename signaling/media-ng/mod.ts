@@ -1,1 +1,2 @@
 export { MediaNg } from './client.ts';
+export { FixedNodes } from './fixed-nodes.ts';

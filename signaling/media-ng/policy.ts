@@ -21,10 +21,11 @@ export function offerKeys(from: LegKind, to: LegKind): Keys {
     // Whatever the one cannot hear is coded.
     if (from === 'plain') return { ...plain, flags: ['trust-address'], codec: { transcode: ['PCMU', 'PCMA'] } };
     // The gateway is offered G.711 alone; the browser is answered with the Opus that it prefers, and we code in between.
+    // To rtpengine, `mask` alone leaves both with G.711, which both have; `consume` brings Opus back into the answer.
     return {
       ...plain,
       flags: ['trust-address', 'strip-extmap'],
-      codec: { mask: ['opus'], strip: ['red', 'G722', 'CN'] },
+      codec: { mask: ['opus'], consume: ['opus'], strip: ['red', 'G722', 'CN'] },
       // Of a browser's own; a plain phone has no use for them.
       'sdp-attr': {
         audio: { remove: ['mid', 'msid', 'ssrc', 'ssrc-group', 'rtcp-rsize', 'rid', 'simulcast'] },
@@ -34,6 +35,7 @@ export function offerKeys(from: LegKind, to: LegKind): Keys {
   }
   const webrtc: Keys = {
     ...common,
+    // A phone's offer has no a=mid; rtpengine writes one only when asked.
     flags: ['trust-address', 'generate-mid'],
     ICE: 'force',
     'ICE-lite': 'forward',

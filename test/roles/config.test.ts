@@ -46,6 +46,10 @@ describe('configuration', () => {
       { signaling: [{ registration: { minSeconds: 900 } }] },
       'x: signaling.0.registration.defaultSeconds: found nothing, wanted between minSeconds and maxSeconds',
     ],
+    [
+      { signaling: [{ mediaNodes: ['127.0.0.1:2223'] }] },
+      'x: signaling.0.mediaNodes.0: found "127.0.0.1:2223", wanted udp:HOST:PORT, e.g. udp:127.0.0.1:2223',
+    ],
     [{ media: { id: 'm' } }, 'x: media: found {"id":"m"}, wanted a list'],
   ] as const) {
     it(`says: ${text}`, () =>
@@ -73,6 +77,8 @@ describe('configuration', () => {
       'udp:[::1]:1',
       'tcp:[::1]:2',
     ]);
+    const { section: signaling } = roleConfig('signaling', { 'media-nodes': ['udp:127.0.0.1:1', 'udp:[::1]:2'] }, {});
+    assert.deepEqual(signaling['mediaNodes'], ['udp:127.0.0.1:1', 'udp:[::1]:2']);
     const { section: gateway } = roleConfig('gateway-sim', { sip: '127.0.0.1:6000' }, {});
     assert.equal(gateway['sip'], '127.0.0.1:6000');
     const { section: engine } = roleConfig('engine', {}, { CAUSEWAY_ENGINE_SECRET_FILE: '/s', CAUSEWAY__SIP: 'x' });

@@ -71,6 +71,8 @@ export class Softphone implements AsyncDisposable {
   }
 
   async dial(number: string): Promise<void> {
+    // What was dialled last still stands there.
+    await this.page.$eval('#number', (field) => ((field as HTMLInputElement).value = ''));
     await this.page.type('#number', number);
     await this.page.click('#call');
   }

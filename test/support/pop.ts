@@ -32,6 +32,8 @@ export interface PopOptions {
   readonly mediaBase: number;
   /** `simulator`: our own PSTN simulator; `external`: the test runs a gateway at `ports.gateway`. */
   readonly gateway: 'simulator' | 'external';
+  /** ng addresses that signaling takes instead of asking the registry; the PoP then has no media nodes of its own. */
+  readonly mediaNodes?: readonly string[];
   readonly accounts?: readonly { user: string; password: string; number?: string }[];
 }
 
@@ -181,6 +183,7 @@ function configOf(options: PopOptions, ports: PopPorts): unknown {
       ],
       metrics: `127.0.0.1:${port.metrics}`,
       registry,
+      ...(options.mediaNodes && { mediaNodes: options.mediaNodes }),
       accounts: options.accounts ?? ACCOUNTS,
       trunks: [
         {
@@ -191,7 +194,7 @@ function configOf(options: PopOptions, ports: PopPorts): unknown {
         },
       ],
     })),
-    media: ports.media.map((port, i) => ({
+    media: (options.mediaNodes ? [] : ports.media).map((port, i) => ({
       id: `media-${i + 1}`,
       listenNg: `127.0.0.1:${port.ng}`,
       interfaces: ['127.0.0.1'],

@@ -3,20 +3,30 @@ import { fromMuLaw, muLaw, sine, toneOverRest } from './tone.ts';
 
 const FRAME = 160;
 
-/** The audio of a phone whose signalling is SIPp's: answers the first packet with a tone, and keeps what it hears. */
+/**
+ * The audio of a phone whose signalling is SIPp's: talks in a tone to where it is told, or else to where the first packet
+ * came from, and keeps what it hears.
+ */
 export class RtpPhone implements AsyncDisposable {
   readonly port: number;
   readonly #socket: Socket;
+  readonly #samples: Uint8Array;
   readonly #heard: Buffer[] = [];
+  readonly #keys = new Map<number, string>();
+  readonly #sources = new Set<number>();
+  #first: number | undefined;
+  #highest = 0;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(socket: Socket, hz: number) {
     this.#socket = socket;
     this.port = socket.address().port;
-    const samples = muLaw(sine(hz, 1, 8000));
+    this.#samples = muLaw(sine(hz, 1, 8000));
     socket.on('message', (packet, from) => {
-      if ((packet[1] ?? 0) % 128 === 0) this.#heard.push(packet.subarray(12));
-      this.#timer ??= this.#talk(samples, from);
+      const payloadType = (packet[1] ?? 0) % 128;
+      if (payloadType === 0) this.#hear(packet);
+      else if (packet.length === 16) this.#press(payloadType, packet);
+      this.#timer ??= this.#talk(from);
     });
   }
 
@@ -30,6 +40,26 @@ export class RtpPhone implements AsyncDisposable {
     return this.#heard.length;
   }
 
+  /** Sequence numbers that never came, and how many SSRCs have been heard. */
+  get stream(): { readonly lost: number; readonly sources: number } {
+    const expected = this.#first === undefined ? 0 : this.#highest - this.#first + 1;
+    return { lost: expected - this.#heard.length, sources: this.#sources.size };
+  }
+
+  /** What has been dialled with telephone-event (RFC 4733), in order; each key with its payload type, `126:5`. */
+  get keys(): readonly string[] {
+    return [...this.#keys.values()];
+  }
+
+  talkTo(to: { readonly address: string; readonly port: number }): void {
+    this.#timer ??= this.#talk(to);
+  }
+
+  /** It listens on. */
+  stopTalking(): void {
+    clearInterval(this.#timer);
+  }
+
   /** Of the last second heard. */
   toneOverRest(hz: number): number {
     const audio = Buffer.concat(this.#heard.slice(-50));
@@ -41,7 +71,25 @@ export class RtpPhone implements AsyncDisposable {
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
   }
 
-  #talk(samples: Uint8Array, to: { address: string; port: number }): NodeJS.Timeout {
+  #hear(packet: Buffer): void {
+    this.#heard.push(packet.subarray(12));
+    this.#sources.add(packet.readUInt32BE(8));
+    const sequence = packet.readUInt16BE(2);
+    this.#first ??= sequence;
+    // RFC 3550 §A.1: the distance from the highest so far, modulo 2^16, tells ahead from behind.
+    const ahead = (sequence - this.#highest) & 0xffff;
+    if (this.#heard.length === 1) this.#highest = sequence;
+    else if (ahead < 0x8000) this.#highest += ahead;
+  }
+
+  /** RFC 4733 §2.3; all packets of one event have the same timestamp. */
+  #press(payloadType: number, packet: Buffer): void {
+    const key = '0123456789*#ABCD'[packet[12] ?? 255];
+    if (key !== undefined) this.#keys.set(packet.readUInt32BE(4), `${payloadType}:${key}`);
+  }
+
+  #talk(to: { readonly address: string; readonly port: number }): NodeJS.Timeout {
+    const samples = this.#samples;
     const start = performance.now();
     let sent = 0;
     return setInterval(() => {

@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from './until.ts';
 
 export interface SippResult {
   readonly status: number | null;
@@ -15,9 +16,11 @@ export interface SippResult {
 export class Sipp implements AsyncDisposable {
   readonly finished: Promise<SippResult>;
   readonly #child: ChildProcess;
+  readonly #folder: string;
 
   constructor(args: readonly string[]) {
     const folder = mkdtempSync(join(tmpdir(), 'causeway-sipp-'));
+    this.#folder = folder;
     // -bg would fork away from our pid; -trace_stat gives the figures in a file that can be read by column name.
     this.#child = spawn(
       'sipp',
@@ -32,6 +35,9 @@ export class Sipp implements AsyncDisposable {
         '-trace_err',
         '-error_file',
         join(folder, 'errors.log'),
+        '-trace_logs',
+        '-log_file',
+        join(folder, 'scenario.log'),
       ],
       { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
     );
@@ -45,6 +51,15 @@ export class Sipp implements AsyncDisposable {
         resolve(result);
       });
     });
+  }
+
+  /** What the scenario has written with `<log>`, as soon as a line matches. */
+  async logged(pattern: RegExp): Promise<RegExpExecArray> {
+    const file = join(this.#folder, 'scenario.log');
+    return until(
+      `SIPp logs ${pattern}`,
+      () => (existsSync(file) && pattern.exec(readFileSync(file, 'utf8'))) || undefined,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

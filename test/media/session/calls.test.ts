@@ -179,6 +179,50 @@ describe('a call on a media node', () => {
     assert.deepEqual(ice?.remote?.crypto.type === 'dtls' && ice.remote.crypto.role, 'client');
   });
 
+  it('restarts ICE with a browser that restarts it, on the same socket, and not otherwise', () => {
+    const webrtc = () => [...plane.open.values()].find(({ spec }) => spec.socket === 'shared');
+    const ufrag = (text: string) => /a=ice-ufrag:(\S+)/.exec(text)?.[1];
+    offer({ sdp: browser('actpass') }, offerKeys('webrtc', 'plain'));
+    const first = ufrag(answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc')));
+    const { id } = webrtc() ?? { id: 0 };
+    const again = { 'to-tag': 'b' };
+    offer({ sdp: browser('actpass'), ...again }, offerKeys('webrtc', 'plain'));
+    assert.equal(ufrag(answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc'))), first);
+    offer({ sdp: browser('actpass').replace('Yk2q', 'Zz9x'), ...again }, offerKeys('webrtc', 'plain'));
+    const restarted = ufrag(answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc')));
+    assert.notEqual(restarted, first);
+    assert.equal(webrtc()?.id, id);
+    assert.equal(webrtc()?.remote?.localIce?.ufrag, restarted);
+    assert.equal(webrtc()?.remote?.ice?.ufrag, 'Zz9x');
+  });
+
+  it('turns to fax: the line is passed on as it is, but for where it goes', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    const fax = (port: number) =>
+      [
+        ...['v=0', 'o=- 1 2 IN IP4 192.0.2.7', 's=-', 'c=IN IP4 192.0.2.7', 't=0 0'],
+        ...[`m=image ${port} udptl t38`, 'a=T38FaxVersion:0', 'a=T38MaxBitRate:14400', 'a=sendrecv', ''],
+      ].join('\r\n');
+    const told = offer({ sdp: fax(4002), 'to-tag': 'b' });
+    const ends = [...plane.open.values()];
+    assert.match(told, /m=image \d+ udptl t38\r\na=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\na=sendrecv\r\n$/);
+    assert.ok(told.includes('c=IN IP4 127.0.0.1'));
+    answer({ sdp: fax(5002) });
+    assert.deepEqual(
+      [...plane.open.values()].map(({ spec, remote }) => [spec.raw, spec.socket, remote?.rtp?.port]),
+      [
+        [true, 'single', 5002],
+        [true, 'single', 4002],
+      ],
+    );
+    assert.equal(ends.length, 2);
+    assert.deepEqual(
+      [...plane.paths.values()].map(({ mode }) => mode),
+      ['relay', 'relay', 'relay', 'relay'],
+    );
+  });
+
   it('is refused when its SDP does not say where media goes', () => {
     const bare = phone(4000).replace('c=IN IP4 192.0.2.7\r\n', '');
     const reply = ng('offer', { 'from-tag': 'a', sdp: bare, ...PLAIN });

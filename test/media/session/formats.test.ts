@@ -51,11 +51,11 @@ describe('what is agreed', () => {
     assert.deepEqual(names(forOfferer), ['PCMU:0', 'telephone-event:101']);
   });
 
-  it('answers with a masked codec that stands first in the offer', () => {
+  it('answers with a consumed codec that stands first in the offer', () => {
     const { forOfferer, transcode } = agree(
       [OPUS, PCMU, EVENT48, EVENT],
       [PCMU, EVENT],
-      policy({ mask: ['opus'] }),
+      policy({ consume: ['opus'] }),
       flags({}),
     );
     assert.deepEqual(names(forOfferer), ['opus:111', 'telephone-event:110']);

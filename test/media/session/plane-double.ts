@@ -1,12 +1,10 @@
 import {
   DataplaneError,
-  SRTP_SUITES,
   type Dataplane,
   type Endpoint,
   type EndpointSpec,
   type PathSpec,
   type RemoteSpec,
-  type SrtpSuite,
 } from '../../../media/dataplane/mod.ts';
 
 export interface OpenEnd {
@@ -22,7 +20,6 @@ export class PlaneDouble implements Dataplane {
     fingerprint: Array(32).fill('AB').join(':'),
     certificate: Buffer.from('certificate'),
   } as const;
-  readonly suites = Object.keys(SRTP_SUITES) as SrtpSuite[];
   readonly open = new Map<number, OpenEnd>();
   readonly paths = new Map<string, PathSpec>();
   /** Pairs that are left to give. */

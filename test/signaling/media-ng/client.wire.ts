@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { MediaError } from '../../../signaling/media-port.ts';
-import { MediaNg } from '../../../signaling/media-ng/mod.ts';
+import { FixedNodes, MediaNg } from '../../../signaling/media-ng/mod.ts';
 import { decodeBencode, encodeBencode, type Bencode } from '../../../vocabulary/mod.ts';
 
 type Dictionary = Readonly<Record<string, Bencode>>;
@@ -136,6 +136,31 @@ describe('the ng client of signaling', () => {
     second();
     await media.exists(handle);
     assert.deepEqual(node.commands(), ['ping', 'delete', 'query']);
+  });
+
+  it('asks a node of a fixed list even without calls, and passes it over while it is silent', async () => {
+    const fixed = new FixedNodes([control], 'local');
+    await media.close();
+    media = new MediaNg({
+      registry: fixed,
+      watch: fixed.nodes,
+      everySecond(work) {
+        second = work;
+        ticking = true;
+        return () => (ticking = false);
+      },
+    });
+    node.answer = () => undefined;
+    const lost = nextEvent();
+    for (let n = 0; n < 3; n++) second();
+    const id = control.replace('udp:', '');
+    assert.equal(await lost, `lost ${id}`);
+    assert.equal((await failure(media.place(CALL))).code, 'no-node');
+    node.answer = () => ({ result: 'pong' });
+    const back = nextEvent();
+    second();
+    assert.equal(await back, `back ${id}`);
+    assert.equal((await media.place(CALL)).control, control);
   });
 
   it('takes a node that leaves three pings unanswered for lost, and for back with the next answer', async () => {

@@ -69,21 +69,22 @@ bool readAddress(Reader& object, const char* key, Address& out) {
 
 bool readSuite(Reader& key, SrtpSuite& suite) {
   const std::string name = key.text("suite");
-  if (name == "AES_CM_128_HMAC_SHA1_80") suite = SrtpSuite::kAesCm128Sha1_80;
-  else if (name == "AES_CM_128_HMAC_SHA1_32") suite = SrtpSuite::kAesCm128Sha1_32;
-  else if (name == "AEAD_AES_128_GCM") suite = SrtpSuite::kAeadAes128Gcm;
-  else if (name == "AEAD_AES_256_GCM") suite = SrtpSuite::kAeadAes256Gcm;
-  else {
-    key.fail("suite", "an SRTP suite of this node");
-    return false;
+  for (size_t i = 0; i < static_cast<size_t>(SrtpSuite::kCount); i++) {
+    suite = static_cast<SrtpSuite>(i);
+    if (name == srtpSuite(suite).name) return true;
   }
-  return true;
+  key.fail("suite", "an SRTP suite of this node");
+  return false;
 }
 
 bool readKey(Reader crypto, const char* which, SrtpKey& out) {
   Reader key = crypto.object(which);
   if (crypto.failed() || !readSuite(key, out.suite)) return false;
   const std::vector<uint8_t> material = key.bytes("keySalt");
+  for (const auto& [name, flag] : {std::pair{"unencryptedRtp", &out.unencryptedRtp}, std::pair{"unencryptedRtcp", &out.unencryptedRtcp},
+                                   std::pair{"unauthenticatedRtp", &out.unauthenticatedRtp}}) {
+    if (key.has(name)) *flag = key.flag(name);
+  }
   if (key.failed()) return false;
   const size_t keyLength = srtpKeyLength(out.suite);
   if (material.size() != keyLength + srtpSaltLength(out.suite)) {
@@ -236,6 +237,7 @@ napi_value openEndpoint(napi_env env, napi_callback_info info) {
     spec.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return nullptr;
   }
+  spec.raw = object.has("raw") && object.flag("raw");
   if (object.failed()) return nullptr;
   Dataplane::Opened opened;
   Dataplane::Failure failure;
@@ -267,6 +269,11 @@ napi_value configure(napi_env env, napi_callback_info info) {
   if (object.has("ice")) {
     Reader ice = object.object("ice");
     remote.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
+    if (ice.failed()) return nullptr;
+  }
+  if (object.has("localIce")) {
+    Reader ice = object.object("localIce");
+    remote.localIce = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return nullptr;
   }
   if (object.failed()) return nullptr;

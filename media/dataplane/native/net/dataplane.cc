@@ -5,6 +5,13 @@
 #include <functional>
 
 namespace causeway {
+namespace {
+
+constexpr const char* kIceLengths = "the shared port needs ICE credentials of at least 4 and 22 characters";  // RFC 8445 §5.3
+
+bool longEnough(const IceCredentials& ice) { return ice.ufrag.size() >= 4 && ice.pwd.size() >= 22; }
+
+}  // namespace
 
 std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, EventSink sink, std::string& error) {
   std::unique_ptr<Dataplane> plane(new Dataplane());
@@ -79,8 +86,8 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
   endpoint->spec = spec;
   endpoint->worker = workers_[std::hash<std::string>{}(spec.affinity) % workers_.size()].get();
   if (spec.socket == SocketKind::kShared) {
-    if (!spec.ice || spec.ice->ufrag.size() < 4 || spec.ice->pwd.size() < 22) {
-      failure = {"bad-argument", "the shared port needs ICE credentials of at least 4 and 22 characters"};
+    if (!spec.ice || !longEnough(*spec.ice)) {
+      failure = {"bad-argument", kIceLengths};
       return false;
     }
     endpoint->shared = shared_[index].get();
@@ -123,6 +130,17 @@ bool Dataplane::configure(uint64_t id, const RemoteSpec& remote, Failure& failur
   if (endpoint == nullptr) {
     failure = {"closed", "the endpoint is closed"};
     return false;
+  }
+  const auto& ice = endpoint->spec.ice;
+  if (remote.localIce && ice && remote.localIce->ufrag != ice->ufrag) {
+    if (!longEnough(*remote.localIce)) {
+      failure = {"bad-argument", kIceLengths};
+      return false;
+    }
+    if (endpoint->shared != nullptr && !endpoint->shared->add(remote.localIce->ufrag, endpoint)) {
+      failure = {"bad-argument", "the ICE ufrag is in use"};
+      return false;
+    }
   }
   const Worker::Hold hold(*endpoint->worker);
   endpoint->worker->configure(*endpoint, remote);

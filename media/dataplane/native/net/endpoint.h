@@ -57,7 +57,10 @@ struct Endpoint {
   };
   std::vector<Checked> checked;
   Address selected;
+  Address selectedRtcp;  // of component 2, where RTCP has a port of its own
   bool nominated = false;
+  // While ICE restarts: what held before, until a pair of the new credentials is nominated (RFC 8445 §9).
+  std::optional<IceCredentials> formerIce;
 
   std::unique_ptr<DtlsSession> dtls;
   bool dtlsReported = false;

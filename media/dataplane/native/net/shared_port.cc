@@ -19,12 +19,24 @@ SharedPort::~SharedPort() { ::close(fd_); }
 
 bool SharedPort::add(const std::string& ufrag, Endpoint* endpoint) {
   const std::lock_guard lock(mutex_);
-  return byUfrag_.emplace(ufrag, endpoint).second;
+  if (!byUfrag_.emplace(ufrag, endpoint).second) return false;
+  auto& names = ufragsOf_[endpoint];
+  names.push_back(ufrag);
+  // Of earlier restarts none but the last can still be in use.
+  if (names.size() > 2) {
+    byUfrag_.erase(names.front());
+    names.erase(names.begin());
+  }
+  return true;
 }
 
 void SharedPort::remove(Endpoint* endpoint) {
   const std::lock_guard lock(mutex_);
-  if (endpoint->spec.ice) byUfrag_.erase(endpoint->spec.ice->ufrag);
+  const auto names = ufragsOf_.find(endpoint);
+  if (names != ufragsOf_.end()) {
+    for (const std::string& ufrag : names->second) byUfrag_.erase(ufrag);
+    ufragsOf_.erase(names);
+  }
   const auto sources = sourcesOf_.find(endpoint);
   if (sources == sourcesOf_.end()) return;
   for (const Address& address : sources->second) {

@@ -21,7 +21,7 @@ class SharedPort {
   int fd() const { return fd_; }
   const std::string& interface() const { return interface_; }
   const Counters& counters() const { return counters_; }
-  // False when the ufrag is taken.
+  // Checks for this name are the endpoint's; another name restarts ICE. False when the ufrag is taken.
   bool add(const std::string& ufrag, Endpoint* endpoint);
   void remove(Endpoint* endpoint);
   // Reads what waits and hands it to the workers; by the thread that serves this port, without its lock.
@@ -36,6 +36,7 @@ class SharedPort {
   Counters counters_;  // of what is nobody's here
   std::mutex mutex_;
   std::unordered_map<std::string, Endpoint*> byUfrag_;
+  std::unordered_map<Endpoint*, std::vector<std::string>> ufragsOf_;  // the present one, and the one before a restart
   std::unordered_map<Address, Endpoint*, AddressHash> bySource_;
   std::unordered_map<Endpoint*, std::vector<Address>> sourcesOf_;
 };

@@ -45,6 +45,7 @@ struct EndpointSpec {
   std::string interface;
   std::string affinity;
   std::optional<IceCredentials> ice;
+  bool raw = false;  // datagrams of which nothing is known but their source
 };
 
 struct SdesSpec {
@@ -66,6 +67,7 @@ struct RemoteSpec {
   bool rtcpMux = false;
   CryptoSpec crypto;
   std::optional<IceCredentials> ice;
+  std::optional<IceCredentials> localIce;  // ours from now on; others than before restart ICE
 };
 
 enum class Gate : uint8_t {

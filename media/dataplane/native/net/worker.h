@@ -96,7 +96,9 @@ class Worker {
   bool passGate(Endpoint& endpoint, const RtpHeader& header, uint8_t* packet);
 
   // worker_ice.cc
-  bool stun(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_t> packet, Micros now);
+  bool stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void select(Endpoint& endpoint, const Address& from, bool nominated, Micros now);
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
   void afterDtls(Endpoint& endpoint);
 

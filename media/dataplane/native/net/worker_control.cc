@@ -60,6 +60,12 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   endpoint.remote = remote;
   endpoint.configured = true;
   endpoint.signalledAt = now;
+  if (remote.localIce && endpoint.spec.ice && endpoint.spec.ice->ufrag != remote.localIce->ufrag) {
+    // Media goes on where it went until a pair of the new credentials is nominated.
+    endpoint.formerIce = std::move(endpoint.spec.ice);
+    endpoint.spec.ice = remote.localIce;
+    endpoint.nominated = false;
+  }
   endpoint.rtp.signalled(remote.rtp, remote.rules, now);
   endpoint.rtcp.signalled(remote.rtcp, remote.rules, now);
 

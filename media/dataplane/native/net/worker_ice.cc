@@ -9,30 +9,40 @@ namespace {
 
 constexpr size_t kMaxChecked = 16;
 
+// Whose name the check is for: ours of now, with the peer's behind it, or ours of before a restart.
+const IceCredentials* credentialsFor(const Endpoint& endpoint, std::string_view username) {
+  const size_t colon = username.find(':');
+  if (colon == std::string_view::npos) return nullptr;
+  const std::string_view ours = username.substr(0, colon);
+  if (ours == endpoint.spec.ice->ufrag) {
+    const bool theirs = !endpoint.remote.ice || username.substr(colon + 1) == endpoint.remote.ice->ufrag;
+    return theirs ? &*endpoint.spec.ice : nullptr;
+  }
+  return endpoint.formerIce && ours == endpoint.formerIce->ufrag ? &*endpoint.formerIce : nullptr;
+}
+
 }  // namespace
 
-bool Worker::stun(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now) {
+bool Worker::stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now) {
   StunRequest request;
   if (!endpoint.ice() || !parseBindingRequest(packet, request)) {
     drop(endpoint, kDropIce);
     return false;
   }
-  const IceCredentials& ours = *endpoint.spec.ice;
-  const size_t colon = request.username.find(':');
-  const bool named = colon != std::string_view::npos && request.username.substr(0, colon) == ours.ufrag &&
-                     (!endpoint.remote.ice || request.username.substr(colon + 1) == endpoint.remote.ice->ufrag);
-  if (!named || !integrityHolds(packet, request, ours.pwd)) {
-    refuse(endpoint, false, from, kDropIce, now);
+  const IceCredentials* ours = credentialsFor(endpoint, request.username);
+  if (ours == nullptr || !integrityHolds(packet, request, ours->pwd)) {
+    refuse(endpoint, viaRtcp, from, kDropIce, now);
     return false;
   }
+  const int fd = viaRtcp ? endpoint.rtcpFd : endpoint.rtpFd;
   uint8_t answer[256];
   if (request.controlled) {
-    const size_t length = writeRoleConflict(answer, request, ours.pwd);
-    outbox_.sendNow(endpoint, endpoint.rtpFd, from, {answer, length});
+    const size_t length = writeRoleConflict(answer, request, ours->pwd);
+    outbox_.sendNow(endpoint, fd, from, {answer, length});
     return false;
   }
-  const size_t length = writeBindingSuccess(answer, request, from, ours.pwd);
-  outbox_.sendNow(endpoint, endpoint.rtpFd, from, {answer, length});
+  const size_t length = writeBindingSuccess(answer, request, from, ours->pwd);
+  outbox_.sendNow(endpoint, fd, from, {answer, length});
 
   auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == from; });
   if (known == endpoint.checked.end()) {
@@ -41,19 +51,28 @@ bool Worker::stun(Endpoint& endpoint, const Address& from, std::span<const uint8
   } else {
     known->at = now;
   }
-  // Before a nomination the first pair that held is good enough to send on (RFC 8445 §12.1).
-  const bool select = request.useCandidate ? !(endpoint.selected == from) || !endpoint.nominated : !endpoint.selected.known();
-  if (select) {
-    const bool moved = !(endpoint.selected == from);
-    endpoint.selected = from;
-    endpoint.nominated = endpoint.nominated || request.useCandidate;
-    if (moved) learned(endpoint, false, from, SourceVerdict::kFirst, now);
-    if (endpoint.dtls && endpoint.dtls->state() == DtlsSession::State::kNew) {
-      endpoint.dtls->start(now);
-      afterDtls(endpoint);
-    }
+  if (viaRtcp) {
+    if (request.useCandidate || !endpoint.selectedRtcp.known()) endpoint.selectedRtcp = from;
+    return true;
   }
+  // Checks of before a restart keep the pair alive, no more. Before a nomination the first pair that held is good enough
+  // to send on (RFC 8445 §12.1).
+  const bool current = ours == &*endpoint.spec.ice;
+  const bool chosen = request.useCandidate ? !(endpoint.selected == from) || !endpoint.nominated : !endpoint.selected.known();
+  if (current && chosen) select(endpoint, from, request.useCandidate, now);
   return true;
+}
+
+void Worker::select(Endpoint& endpoint, const Address& from, bool nominated, Micros now) {
+  const bool moved = !(endpoint.selected == from);
+  endpoint.selected = from;
+  endpoint.nominated = endpoint.nominated || nominated;
+  if (endpoint.nominated) endpoint.formerIce.reset();
+  if (moved) learned(endpoint, false, from, SourceVerdict::kFirst, now);
+  if (endpoint.dtls && endpoint.dtls->state() == DtlsSession::State::kNew) {
+    endpoint.dtls->start(now);
+    afterDtls(endpoint);
+  }
 }
 
 void Worker::dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now) {

@@ -91,9 +91,13 @@ bool Worker::datagram(Endpoint& endpoint, bool viaRtcp, const Address& from, std
     drop(endpoint, kDropMalformed);
     return false;
   }
+  if (endpoint.spec.raw) {
+    rawPacket(endpoint, from, packet, now);
+    return false;
+  }
   // RFC 7983 §7.
   const uint8_t first = packet[0];
-  if (first < 4) return stun(endpoint, from, packet, now);
+  if (first < 4) return stun(endpoint, viaRtcp, from, packet, now);
   if (first >= 20 && first <= 63) {
     dtlsDatagram(endpoint, from, packet, now);
     return false;
@@ -115,7 +119,8 @@ SourceVerdict Worker::judge(const Endpoint& endpoint, bool rtcp, const Address& 
                                   [&](const auto& c) { return c.address == from && now - c.at < kConsentUs; });
     return held ? SourceVerdict::kKnown : SourceVerdict::kRefused;
   }
-  const SourceProof proof{endpoint.encrypted(), endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
+  const bool keys = endpoint.receiveSrtp && (rtcp || endpoint.receiveSrtp->authenticates());
+  const SourceProof proof{keys, endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
   return (rtcp ? endpoint.rtcp : endpoint.rtp).judge(from, proof, now);
 }
 
@@ -138,6 +143,24 @@ bool Worker::decrypt(Endpoint& endpoint, bool rtcp, const Address& from, uint8_t
   if (result == SrtpResult::kAuthentication) refuse(endpoint, rtcp, from, kDropAuthentication, now);
   else drop(endpoint, result == SrtpResult::kReplay ? kDropReplay : kDropMalformed);
   return false;
+}
+
+// T.38 over UDPTL and the like: a stream by its source alone.
+void Worker::rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_t> packet, Micros now) {
+  const SourceVerdict verdict = judge(endpoint, false, from, 0, now);
+  if (verdict == SourceVerdict::kRefused) {
+    refuse(endpoint, false, from, kDropUnknownSource, now);
+    return;
+  }
+  take(endpoint, false, from, verdict, now);
+  endpoint.lastRtpAt = now;
+  endpoint.receivedPackets++;
+  endpoint.receivedBytes += packet.size();
+  if (!endpoint.out) {
+    drop(endpoint, kDropNoPath);
+    return;
+  }
+  sendRtp(*endpoint.out->to, packet.data(), packet.size(), true, now);
 }
 
 void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet, size_t length, Micros now) {

@@ -23,10 +23,10 @@ uint64_t ntpNow() {
 
 Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
   if (endpoint.ice()) {
-    const auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(),
-                                    [&](const auto& c) { return c.address == endpoint.selected; });
+    const Address& pair = rtcp && !endpoint.remote.rtcpMux && endpoint.rtcpFd >= 0 ? endpoint.selectedRtcp : endpoint.selected;
+    const auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == pair; });
     if (known == endpoint.checked.end() || now - known->at >= kConsentUs) return {};
-    return endpoint.selected;
+    return pair;
   }
   if (!rtcp || endpoint.remote.rtcpMux) return endpoint.rtp.target();
   if (endpoint.rtcp.target().known()) return endpoint.rtcp.target();
