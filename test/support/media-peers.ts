@@ -29,6 +29,7 @@ export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
     ...['media', '--listen-ng', ng, '--interface', '127.0.0.1', '--public-address', '127.0.0.1'],
     ...['--port-min', String(ports.rtp), '--port-max', String(ports.rtp + 399), '--webrtc-port', String(ports.rtp - 1)],
     ...['--metrics', `127.0.0.1:${ports.ng + 1}`, '--log-level', 'debug', '--drain-seconds', '0.3'],
+    ...['--delete-delay', '0'],
   ]);
   try {
     await role.ready('media-1');
