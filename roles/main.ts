@@ -38,6 +38,7 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
     'listen-tcp-ng': { type: 'string' },
     'listen-http': { type: 'string' },
     'dtmf-log-dest': { type: 'string' },
+    'delete-delay': { type: 'string' },
     interface: { type: 'string', multiple: true },
     'port-min': { type: 'string' },
     'port-max': { type: 'string' },

@@ -235,7 +235,6 @@ async function ask(
     };
     socket.on('message', listener);
   });
-  // Names that were mutated are not always text.
   socket.send(Buffer.concat([Buffer.from(`${cookie} `), bencodeBytes(command)]), port, '127.0.0.1');
   return decodeBencode((await answer).subarray(cookie.length + 1)) as Record<string, unknown>;
 }

@@ -25,13 +25,12 @@ export interface MediaPorts {
 /** Ours as it is run beside a proxy of somebody else: nothing but ng, no registry. */
 export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
   const ng = `127.0.0.1:${ports.ng}`;
-  const args = [
+  const role = new RoleProcess([
     ...['media', '--listen-ng', ng, '--interface', '127.0.0.1', '--public-address', '127.0.0.1'],
     ...['--port-min', String(ports.rtp), '--port-max', String(ports.rtp + 399), '--webrtc-port', String(ports.rtp - 1)],
     ...['--metrics', `127.0.0.1:${ports.ng + 1}`, '--log-level', 'debug', '--drain-seconds', '0.3'],
-  ];
-  // Gone at once, so that a test can see that nothing is left.
-  const role = new RoleProcess(args, { CAUSEWAY_MEDIA_DELETE_DELAY_SECONDS: '0' });
+    ...['--delete-delay', '0'],
+  ]);
   try {
     await role.ready('media-1');
   } catch (error) {
