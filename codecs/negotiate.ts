@@ -7,6 +7,8 @@ export interface Codec {
   readonly clockRate: number;
   readonly channels: number;
   readonly fmtp: string | undefined;
+  /** Values of a=rtcp-fb for this payload type (RFC 4585 §4.2). */
+  readonly feedback?: readonly string[];
 }
 
 /** The parts of a parsed media section that say what its payload types are (sdp-transform's shape). */
@@ -19,6 +21,7 @@ export interface PayloadLines {
     encoding?: number | string | undefined;
   }[];
   readonly fmtp: readonly { payload: number; config: string }[];
+  readonly rtcpFb?: readonly { payload: number | string; type: string; subtype?: string | undefined }[] | undefined;
 }
 
 /** The payload types of a media line in the order of preference; unknown dynamic ones have an empty name. */
@@ -36,6 +39,9 @@ export function codecsOf(media: PayloadLines): Codec[] {
         clockRate: line?.rate ?? fixed?.clockRate ?? 8000,
         channels: Number(line?.encoding ?? fixed?.channels ?? 1) || 1,
         fmtp: media.fmtp.find((fmtp) => fmtp.payload === pt)?.config,
+        feedback: (media.rtcpFb ?? [])
+          .filter(({ payload }) => Number(payload) === pt)
+          .map(({ type, subtype }) => (subtype === undefined ? type : `${type} ${subtype}`)),
       };
     });
 }
@@ -63,23 +69,40 @@ export function named(codec: Codec, pattern: string): boolean {
   const [name, rate, channels] = pattern.split('/');
   if (name !== undefined && name.toLowerCase() === 'all') return true;
   if (codec.name.toLowerCase() !== name?.toLowerCase()) return false;
-  if (rate !== undefined && Number(rate) !== codec.clockRate) return false;
-  return channels === undefined || Number(channels) === codec.channels;
+  if (rate && Number(rate) !== codec.clockRate) return false;
+  return !channels || Number(channels) === codec.channels;
 }
 
 export function canTranscode(codec: Codec): boolean {
   return factsOf(codec.name)?.native !== undefined;
 }
 
-/** A codec of ours for a media line that does not have it, with a payload type that is free there. */
-export function newCodec(name: string, used: readonly Codec[]): Codec | undefined {
-  const facts = factsOf(name.split('/')[0] ?? '');
-  if (facts?.native === undefined) return undefined;
+/**
+ * A codec of ours for a media line that does not have it, with a payload type that is free there. `pattern` is
+ * `name[/clock[/channels[/bitrate[/ptime[/fmtp]]]]]`; what is left empty is the codec's own.
+ */
+export function newCodec(pattern: string, used: readonly Codec[]): Codec | undefined {
+  const [name = '', rate, channels, , , fmtp] = pattern.split('/');
+  const facts = factsOf(name);
+  if (facts === undefined || (facts.native === undefined && facts.name !== 'telephone-event')) return undefined;
   const taken = new Set(used.map((codec) => codec.pt));
   let pt = facts.staticPt;
   for (let candidate = 96; pt === undefined && candidate < 128; candidate++) if (!taken.has(candidate)) pt = candidate;
   if (pt === undefined || (facts.staticPt !== undefined && taken.has(pt))) return undefined;
-  return { pt, name: facts.name, clockRate: facts.clockRate, channels: facts.channels, fmtp: facts.fmtp };
+  return {
+    pt,
+    name: facts.name,
+    clockRate: Number(rate) || facts.clockRate,
+    channels: Number(channels) || facts.channels,
+    fmtp: fmtp || facts.fmtp,
+  };
+}
+
+/** The codec that `newCodec` would add, when the media line has it already. */
+export function existing(pattern: string, codecs: readonly Codec[]): Codec | undefined {
+  const [name = '', rate] = pattern.split('/');
+  const facts = factsOf(name);
+  return codecs.find((codec) => named(codec, pattern) && (rate || !facts || codec.clockRate === facts.clockRate));
 }
 
 /** What a party uses with the codec it has chosen for speech: the event type of the same clock, else any. */

@@ -22,11 +22,12 @@ export const CODECS: readonly CodecFacts[] = [
     channels: 2,
     staticPt: undefined,
     native: 'opus',
-    fmtp: 'minptime=10;useinbandfec=1',
+    fmtp: undefined,
   },
   { name: 'G722', clockRate: 8000, channels: 1, staticPt: 9, native: undefined, fmtp: undefined },
   { name: 'G729', clockRate: 8000, channels: 1, staticPt: 18, native: undefined, fmtp: undefined },
   { name: 'GSM', clockRate: 8000, channels: 1, staticPt: 3, native: undefined, fmtp: undefined },
+  { name: 'telephone-event', clockRate: 8000, channels: 1, staticPt: undefined, native: undefined, fmtp: '0-15' },
   { name: 'CN', clockRate: 8000, channels: 1, staticPt: 13, native: undefined, fmtp: undefined },
 ];
 

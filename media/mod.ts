@@ -1,3 +1,3 @@
 export { createDataplane, DataplaneError, type Dataplane, type DataplaneOptions } from './dataplane/mod.ts';
-export { NgUdpServer, runCommand } from './ng/mod.ts';
+export * from './ng/mod.ts';
 export { SessionManager } from './session/mod.ts';

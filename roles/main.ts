@@ -35,6 +35,9 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
   },
   media: {
     'listen-ng': { type: 'string' },
+    'listen-tcp-ng': { type: 'string' },
+    'listen-http': { type: 'string' },
+    'dtmf-log-dest': { type: 'string' },
     interface: { type: 'string', multiple: true },
     'port-min': { type: 'string' },
     'port-max': { type: 'string' },

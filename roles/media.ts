@@ -1,9 +1,10 @@
 import { Counter, Gauge } from 'prom-client';
 import { parseHostPort } from '../vocabulary/mod.ts';
-import { createDataplane, NgUdpServer, runCommand, SessionManager } from '../media/mod.ts';
+import { createDataplane, SessionManager } from '../media/mod.ts';
 import type { MediaConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { startMediaNg } from './media-ng.ts';
 import { startMetricsServer } from './metrics-server.ts';
 import type { Role } from './role.ts';
 
@@ -59,33 +60,18 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
     timeoutSeconds: config.timeoutSeconds,
   });
   const counters = registerMetrics(metrics.register, manager, dataplane);
-  dataplane.onEvent((event) => {
-    if (event.type === 'dtls' && event.state === 'failed')
-      log.warn({ endpoint: event.endpoint, reason: event.reason }, 'DTLS failed');
-  });
   const ng = await orClose(metrics, () =>
-    NgUdpServer.open(
-      config.listenNg,
-      (message, from) => {
-        const result = runCommand(manager, message, Date.now());
-        counters.requests.inc({ command: known(result.command), result: result.failed ?? 'ok' });
-        const about = { call: result.callId?.slice(0, 128), command: result.command };
-        if (result.failed) log.warn({ ...about, from, reason: result.reply['error-reason'] }, 'ng request refused');
-        else if (result.command === 'delete') log.info({ ...about, totals: result.reply['totals'] }, 'media ended');
-        else if (result.command !== 'ping') log.debug(about, 'ng request done');
-        return result;
-      },
-      () => performance.now(),
-    ),
+    startMediaNg({ config, manager, dataplane, interfaces, log, register: metrics.register }),
   ).catch(async (error: unknown) => {
     await dataplane.close();
     throw error;
   });
   const sweep = setInterval(() => {
-    for (const session of manager.sweep(Date.now())) {
+    for (const session of ng.service.sweep()) {
       counters.timeouts.inc();
       log.warn({ call: session.callId }, 'media time-out: no RTP on any stream');
     }
+    ng.service.tick();
   }, SWEEP_MS);
   const at = parseHostPort(config.listenNg);
   const control = `udp:${config.listenNg}`;
@@ -109,7 +95,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
   let closed = false;
   return {
     listen: {
-      ng: control,
+      ...ng.listen,
       webrtc: `udp:${interfaces[0]?.advertised}:${config.webrtcPort}`,
       rtp: `udp:${interfaces[0]?.advertised}:${config.portMin}-${config.portMax}`,
       metrics: `http://${config.metrics}/metrics`,
@@ -131,11 +117,6 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
       await metrics.close();
     },
   };
-}
-
-/** Labels come from the network: only the commands that exist are counted by name. */
-function known(command: string): string {
-  return ['ping', 'offer', 'answer', 'delete', 'query', 'list', 'statistics'].includes(command) ? command : 'other';
 }
 
 async function orClose<T>(metrics: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
@@ -211,12 +192,6 @@ function registerMetrics(
     ];
   });
   return {
-    requests: new Counter({
-      name: 'causeway_media_ng_requests_total',
-      help: 'ng requests by command and result.',
-      labelNames: ['command', 'result'],
-      registers: [register],
-    }),
     timeouts: new Counter({
       name: 'causeway_media_timeouts_total',
       help: 'Calls ended because nothing was heard.',

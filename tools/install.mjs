@@ -19,6 +19,7 @@ const RUN = [
 const TEST = [
   { name: 'sip-tester', probe: '/usr/bin/sipp' },
   { name: 'chromium', probe: '/usr/bin/chromium' },
+  { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' },
   { name: 'rtpengine-daemon', probe: '/usr/bin/rtpengine' },
   { name: 'kamailio', probe: '/usr/sbin/kamailio' },
   { name: 'kamailio-websocket-modules', probe: '/usr/share/doc/kamailio-websocket-modules/copyright' },
@@ -67,7 +68,11 @@ function packagesMissing(tests) {
 
 async function systemPackages(tests) {
   const missing = packagesMissing(tests);
-  if (missing.length === 0) return;
+  if (missing.length > 0) await debianPackages(missing);
+}
+
+/** Installs Debian packages by name, saying so; what they bring is kept from starting. Ends the process when it cannot. */
+export async function debianPackages(missing) {
   const line = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   const root = process.getuid?.() === 0;
   const sudo = !root && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0;

@@ -160,6 +160,7 @@ function media(processing: boolean): { mediaConstraints: MediaStreamConstraints;
   const audio = { echoCancellation: processing, noiseSuppression: processing, autoGainControl: processing };
   return {
     mediaConstraints: { audio, video: false },
+    // Not max-bundle: a media node may leave the BUNDLE group out (rtpengine does).
     pcConfig: { iceServers: [], rtcpMuxPolicy: 'require' },
   };
 }

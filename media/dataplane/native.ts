@@ -20,6 +20,8 @@ interface Addon {
 
 interface Native {
   readonly fingerprint: string;
+  /** DER, in hex. */
+  readonly certificate: string;
   openEndpoint(spec: EndpointSpec): { id: number; address: string; rtp: number; rtcp: number };
   configure(id: number, remote: RemoteSpec): void;
   setPath(from: number, to: number, path: PathSpec | undefined): void;
@@ -43,7 +45,11 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
   );
   const endpoints = new Map<number, Endpoint>();
   return {
-    dtls: { algorithm: 'sha-256', fingerprint: native.fingerprint },
+    dtls: {
+      algorithm: 'sha-256',
+      fingerprint: native.fingerprint,
+      certificate: Buffer.from(native.certificate, 'hex'),
+    },
     openEndpoint(spec) {
       const { id, address, rtp, rtcp } = translated(() => native.openEndpoint(spec));
       const endpoint = endpointOf(

@@ -7,7 +7,12 @@ import type { HostPort } from '../../vocabulary/mod.ts';
  */
 export interface Dataplane {
   /** The certificate that all DTLS legs of this process present. `fingerprint` is upper-case hex with colons. */
-  readonly dtls: { readonly algorithm: 'sha-256'; readonly fingerprint: string };
+  readonly dtls: {
+    readonly algorithm: 'sha-256';
+    readonly fingerprint: string;
+    /** DER, for other hashes. */
+    readonly certificate: Uint8Array;
+  };
   /**
    * Reserves the local end of one media line towards one party, with its sockets.
    * @throws DataplaneError `no-ports` when the range is used up, `no-interface` when the name is unknown.
@@ -44,6 +49,8 @@ export interface EndpointSpec {
   readonly affinity: string;
   /** Our ICE-lite credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /** Datagrams of which nothing is known but their source: T.38 over UDPTL. They pass as they are. */
+  readonly raw?: boolean;
 }
 
 export interface Endpoint {
@@ -65,17 +72,35 @@ export interface RemoteSpec {
   readonly rtp?: HostPort;
   readonly rtcp?: HostPort;
   /** How a source proves itself (rtpengine `endpoint-learning`). `off`: the SDP address only. ICE endpoints take checked pairs only. */
-  readonly learning: 'off' | 'immediate' | 'delayed' | 'heuristic';
+  readonly learning: Learning;
   /**
    * A source that has proven itself is never left. Otherwise its stream may move with its NAT: by its SRTP keys, or without
    * them by its SSRC, after a second of silence. Packets of strangers are dropped either way.
    */
   readonly strictSource: boolean;
+  /** Leaves a source at once for the same stream elsewhere, and after a second of silence for any other. Default: false. */
+  readonly mediaHandover?: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /**
+   * Ours from now on. Others than before restart ICE (RFC 8445 §9): media goes on over the pair that stands until one of
+   * the new credentials is nominated.
+   */
+  readonly localIce?: { readonly ufrag: string; readonly pwd: string };
 }
+
+/**
+ * How a source proves itself where there is no ICE. Each call of `configure` is a word of signaling.
+ * - `off`: the address of SDP, both ways.
+ * - `asymmetric`: sent to the address of SDP; received from whom speaks first.
+ * - `immediate`: who speaks first.
+ * - `delayed`: who speaks first, at once; frozen by the first packet 3 s after the last word of signaling, or by one from
+ *   the address of SDP. Within that time another source may take over when this one has been silent for half a second.
+ * - `heuristic`: within 3 s of the first packet who is likest to SDP: address and port, address, port, anybody.
+ */
+export type Learning = 'off' | 'asymmetric' | 'immediate' | 'delayed' | 'heuristic';
 
 export type CryptoSpec =
   | { readonly type: 'none' }
@@ -87,13 +112,54 @@ export type CryptoSpec =
       readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
     };
 
+/** In the order in which we offer them: octets of the master key and of the salt (RFC 3711 §8.2, RFC 6188 §4, RFC 7714 §12). */
+export const SRTP_SUITES = {
+  AEAD_AES_256_GCM: { key: 32, salt: 12 },
+  AEAD_AES_128_GCM: { key: 16, salt: 12 },
+  AES_256_CM_HMAC_SHA1_80: { key: 32, salt: 14 },
+  AES_256_CM_HMAC_SHA1_32: { key: 32, salt: 14 },
+  AES_192_CM_HMAC_SHA1_80: { key: 24, salt: 14 },
+  AES_192_CM_HMAC_SHA1_32: { key: 24, salt: 14 },
+  AES_CM_128_HMAC_SHA1_80: { key: 16, salt: 14 },
+  AES_CM_128_HMAC_SHA1_32: { key: 16, salt: 14 },
+  F8_128_HMAC_SHA1_80: { key: 16, salt: 14 },
+  F8_128_HMAC_SHA1_32: { key: 16, salt: 14 },
+  NULL_HMAC_SHA1_80: { key: 16, salt: 14 },
+  NULL_HMAC_SHA1_32: { key: 16, salt: 14 },
+} as const;
+
+export type SrtpSuite = keyof typeof SRTP_SUITES;
+
 export interface SrtpKey {
-  readonly suite: 'AES_CM_128_HMAC_SHA1_80' | 'AES_CM_128_HMAC_SHA1_32' | 'AEAD_AES_128_GCM' | 'AEAD_AES_256_GCM';
+  readonly suite: SrtpSuite;
   /** Master key and salt, concatenated (RFC 4568 §6.1). */
   readonly keySalt: Uint8Array;
+  /** UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP and UNAUTHENTICATED_SRTP of SDES (RFC 4568 §6.3); GCM has none of them. Default: false. */
+  readonly unencryptedRtp?: boolean;
+  readonly unencryptedRtcp?: boolean;
+  readonly unauthenticatedRtp?: boolean;
 }
 
-export type PathSpec =
+export type PathSpec = PathGate & PathMode;
+
+/** What is held back on the way. A change of these alone touches nothing else of the path. */
+export interface PathGate {
+  /**
+   * `blocked`: dropped. `silent`: the payload becomes the codec's silence (G.711, G.722 by their static types; of other
+   * codecs dropped), sequence numbers and timestamps stay. Telephone-events pass both. Default: open.
+   */
+  readonly gate?: 'open' | 'blocked' | 'silent';
+  readonly events?: {
+    /** The sender's telephone-event payload types (RFC 4733). */
+    readonly formats: readonly { readonly pt: number; readonly clockRate: number }[];
+    /** Raises `dtmf`, on relay paths too. */
+    readonly detect: boolean;
+    /** Drops them. */
+    readonly block: boolean;
+  };
+}
+
+export type PathMode =
   | {
       /** Packets pass with header and payload untouched (but for SRTP). RTCP is relayed too. */
       readonly mode: 'relay';
@@ -151,6 +217,10 @@ export interface EndpointStats {
   readonly dtls: 'none' | 'new' | 'connecting' | 'connected' | 'failed';
   readonly iceConnected: boolean;
   readonly roundTripMs: number | undefined;
+  /** What `explain` tells of this endpoint. */
+  readonly source?: SourceRecord;
+  /** The far end's last VoIP metrics report (RFC 3611 §4.7) on what it received. */
+  readonly voipMetrics?: VoipMetrics;
   /** Of the decoder fed by this endpoint, when its path transcodes. */
   readonly playout?: {
     readonly concealedMs: number;
@@ -162,6 +232,55 @@ export interface EndpointStats {
     readonly targetDelayMs: number;
     readonly late: number;
   };
+}
+
+/** Why a source was taken to: the first, one liker to SDP, the same stream elsewhere, another by handover, a checked pair. */
+export type LearnedHow = 'first' | 'better' | 'moved' | 'handover' | 'ice';
+
+/** Learnt when and from where, refused what and why, the last packet each way. Times are ages in ms. */
+export interface SourceRecord {
+  readonly openedMs: number;
+  /** Since the last `configure`. */
+  readonly signalledMs?: number;
+  readonly lastReceivedMs?: number;
+  readonly lastSentMs?: number;
+  /** The source will not be left but as the rules of moving say. */
+  readonly frozen: boolean;
+  /** The last eight, oldest first. */
+  readonly learned: readonly {
+    readonly component: 'rtp' | 'rtcp';
+    readonly from: HostPort;
+    readonly how: LearnedHow;
+    readonly ageMs: number;
+  }[];
+  /** The first eight; the packets of others are in `refusedElsewhere`. */
+  readonly refused: readonly {
+    readonly component: 'rtp' | 'rtcp';
+    readonly from: HostPort;
+    /** A drop reason: unknown-source, authentication, ice. */
+    readonly reason: string;
+    readonly packets: number;
+    readonly firstAgeMs: number;
+    readonly lastAgeMs: number;
+  }[];
+  readonly refusedElsewhere: number;
+}
+
+/** Rates and densities are fractions of 1; MOS from 1 to 5; what the far end does not know is absent. */
+export interface VoipMetrics {
+  readonly ssrc: number;
+  readonly lossRate: number;
+  readonly discardRate: number;
+  readonly burstDensity: number;
+  readonly gapDensity: number;
+  readonly burstMs: number;
+  readonly gapMs: number;
+  readonly roundTripMs: number;
+  readonly endSystemMs: number;
+  readonly rFactor?: number;
+  readonly mosLq?: number;
+  readonly mosCq?: number;
+  readonly jitterBufferMs: number;
 }
 
 export interface DataplaneTotals {
@@ -189,6 +308,27 @@ export type DataplaneEvent =
       readonly endpoint: number;
       readonly component: 'rtp' | 'rtcp';
       readonly remote: HostPort;
+      readonly how: Exclude<LearnedHow, 'ice'>;
+    }
+  | {
+      /** A source that is not heard; of one source at most every 5 s, of one thread at most 100 a second. */
+      readonly type: 'refused';
+      readonly endpoint: number;
+      readonly component: 'rtp' | 'rtcp';
+      readonly remote: HostPort;
+      /** A drop reason: unknown-source, authentication, ice. */
+      readonly reason: string;
+      /** From there, so far. */
+      readonly packets: number;
+    }
+  | {
+      /** A telephone-event has ended; once for each. `event`: RFC 4733 §3.2. */
+      readonly type: 'dtmf';
+      readonly endpoint: number;
+      readonly event: number;
+      readonly durationMs: number;
+      /** dBm0 without its sign. */
+      readonly volume: number;
     }
   | {
       readonly type: 'dtls';

@@ -1,191 +1,206 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
-import {
-  isDictionary,
-  readFlags,
-  SessionError,
-  text,
-  type Session,
-  type SessionManager,
-  type Side,
-} from '../session/mod.ts';
+import { readFlags, SessionError, text, type Ending, type Session, type SessionManager } from '../session/mod.ts';
+import { CallTable } from './calls.ts';
+import { describe } from './describe.ts';
+import { LIMITS, NgError, REASONS } from './errors.ts';
+import { isDictionary, type Dictionary } from './message.ts';
+import { integer, needed, optional, wordsOf } from './request.ts';
+import { canonicalKeys, commandOf, type CommandName } from './spelling.ts';
 
-type Dictionary = Readonly<Record<string, Bencode>>;
-
-const MAX_NAME = 1024;
+/** A day: longer than any call that is over needs its ports. */
+const MAX_DELAY_SECONDS = 86_400;
 
 export interface CommandResult {
-  readonly command: string;
+  /** In its canonical spelling; `other` when there is no such command. */
+  readonly command: CommandName | 'other';
   /** The call-id: joins this node's log with signaling's. */
   readonly callId: string | undefined;
   readonly reply: Dictionary;
   /** For metrics and the log. */
-  readonly failed: SessionError['code'] | 'bad-request' | undefined;
+  readonly failed: NgError['code'] | undefined;
+}
+
+/** What the commands on calls need beside the sessions. */
+export interface CommandContext {
+  readonly manager: SessionManager;
+  readonly calls: CallTable;
+  statistics(): Dictionary;
+  /** A call was refused by a limit. */
+  rejected(): void;
+  /** A call, or some of its branches, has ended; its endpoints still stand. The sessions do not know it any more. */
+  ended(session: Session, why: Ending): void;
+  /** How long a deletion waits that does not say it itself. */
+  readonly deleteDelaySeconds: number;
 }
 
 /** One ng command on the sessions of this node. `now`: epoch ms. Never throws: what goes wrong is the reply. */
-export function runCommand(manager: SessionManager, message: Bencode | undefined, now: number): CommandResult {
-  const command = isDictionary(message) ? text(message['command']) : undefined;
-  if (!isDictionary(message)) return failure('', undefined, 'bad-request', 'Could not decode dictionary');
+export function runCommand(
+  manager: SessionManager,
+  message: Bencode | undefined,
+  now: number,
+  context: CommandContext = bareContext(manager),
+): CommandResult {
+  if (!isDictionary(message)) return failure('other', undefined, new NgError('Could not decode bencode dictionary'));
+  const request = canonicalKeys(message);
+  const { command, callId, error } = whichCommand(request);
+  if (command === undefined || !isCallCommand(command))
+    return failure('other', callId, error ?? new NgError(REASONS.unknownCommand));
+  return runCallCommand(context, command, request, now);
+}
+
+/** `message` with canonical keys, `command` one for which {@link isCallCommand} holds. Never throws. */
+export function runCallCommand(
+  context: CommandContext,
+  command: CommandName,
+  message: Dictionary,
+  now: number,
+): CommandResult {
   const callId = text(message['call-id']);
-  if (command === undefined) return failure('', callId, 'bad-request', 'Dictionary contains no key "command"');
   try {
-    const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-    if (!run) return failure(command, callId, 'bad-request', 'Unrecognized command');
-    return { command, callId, reply: run(manager, message, now), failed: undefined };
-  } catch (error) {
-    if (error instanceof SessionError) return failure(command, callId, error.code, error.message);
-    const about = error instanceof Error ? error.message : String(error);
-    return failure(command, callId, 'bad-request', `Internal error: ${about}`);
+    const reply = CALL_COMMANDS[command]?.(context, message, now) ?? {};
+    return { command, callId, reply, failed: undefined };
+  } catch (thrown) {
+    const refusal = refusalOf(thrown, message);
+    if (refusal.limit) context.rejected();
+    return { command, callId, reply: refusal.reply, failed: refusal.failed };
   }
 }
 
-function failure(
-  command: string,
-  callId: string | undefined,
-  failed: CommandResult['failed'],
-  reason: string,
-): CommandResult {
-  return { command, callId, failed, reply: { result: 'error', 'error-reason': reason } };
+export function isCallCommand(command: CommandName): boolean {
+  return CALL_COMMANDS[command] !== undefined;
 }
 
-const COMMANDS: Readonly<Record<string, (manager: SessionManager, message: Dictionary, now: number) => Dictionary>> = {
+/** `message` with canonical keys. */
+export function whichCommand(message: Dictionary): {
+  readonly command: CommandName | undefined;
+  readonly callId: string | undefined;
+  readonly error: NgError | undefined;
+} {
+  const name = text(message['command']);
+  const command = name === undefined ? undefined : commandOf(name);
+  const reason = name === undefined ? REASONS.noCommand : command === undefined ? REASONS.unknownCommand : undefined;
+  const error = reason === undefined ? undefined : new NgError(reason);
+  return { command, callId: text(message['call-id']), error };
+}
+
+export function failure(
+  command: CommandResult['command'],
+  callId: string | undefined,
+  thrown: unknown,
+  request: Dictionary = {},
+): CommandResult {
+  const { reply, failed } = refusalOf(thrown, request);
+  return { command, callId, failed, reply };
+}
+
+/** How an error is told. `load limit` makes a proxy that knows it try another node. */
+function refusalOf(
+  thrown: unknown,
+  request: Dictionary,
+): { readonly reply: Dictionary; readonly failed: NgError['code']; readonly limit: boolean } {
+  const error =
+    thrown instanceof NgError || thrown instanceof SessionError
+      ? thrown
+      : new NgError(`Internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  const { code, message } = error;
+  const limit = (code === 'full' && LIMITS.has(message)) || code === 'draining';
+  const told = code === 'no-ports' ? REASONS.noPorts : message;
+  if (limit && wordsOf(request['supports']).has('load-limit'))
+    return { reply: { result: 'load limit', message: told }, failed: code, limit };
+  const reason = LIMITS.has(told) ? REASONS.sessionLimit : told;
+  return { reply: { result: 'error', 'error-reason': reason }, failed: code, limit };
+}
+
+type CallCommand = (context: CommandContext, message: Dictionary, now: number) => Dictionary;
+
+/** `result` is the last key of a reply that is good. */
+const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   ping: () => ({ result: 'pong' }),
-  offer: (manager, message, now) => ({ sdp: manager.offer(sdpRequest(message), now), result: 'ok' }),
-  answer(manager, message, now) {
-    const request = sdpRequest(message);
-    if (request.toTag === undefined) throw new SessionError('bad-request', 'No to-tag in message');
-    return { sdp: manager.answer(request, now), result: 'ok' };
+  offer(context, message, now) {
+    const request = sdpRequest(message, false);
+    const sdp = context.manager.offer(request, now);
+    follow(context, request.callId);
+    return { sdp, result: 'ok' };
   },
-  delete(manager, message, now) {
-    const callId = needed(message, 'call-id');
-    const which: { fromTag?: string; toTag?: string; viaBranch?: string } = {};
-    const fromTag = text(message['from-tag']);
-    const toTag = text(message['to-tag']);
-    const viaBranch = text(message['via-branch']);
-    if (fromTag !== undefined) which.fromTag = fromTag;
-    if (toTag !== undefined) which.toTag = toTag;
-    if (viaBranch !== undefined) which.viaBranch = viaBranch;
-    const removed = manager.remove(callId, which);
+  answer(context, message, now) {
+    const request = sdpRequest(message, true);
+    const sdp = context.manager.answer(request, now);
+    follow(context, request.callId);
+    return { sdp, result: 'ok' };
+  },
+  delete(context, message, now) {
+    const callId = needed(message, 'call-id', REASONS.noCallId);
+    const { manager, calls } = context;
+    const asked = integer(message['delete-delay']) ?? -1;
+    const delay = manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
+    const at = delay === 0 ? undefined : now + Math.min(delay, MAX_DELAY_SECONDS) * 1000;
+    const removed = manager.remove(callId, whichOf(message), at);
     if (!removed) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.
-      if (readFlags(message).flags.has('fatal'))
-        throw new SessionError('unknown-call', "Call-ID not found or tags didn't match");
-      return { warning: "Call-ID not found or tags didn't match", result: 'ok' };
+      if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
+      return { warning: REASONS.notDeleted, result: 'ok' };
     }
-    const reply = describe(removed, now);
-    manager.release(removed);
-    return { ...reply, result: 'ok' };
+    const about = describe(removed, calls.find(callId), now);
+    if (at === undefined) {
+      context.ended(removed, 'deleted');
+      manager.release(removed);
+    }
+    return { ...about.reply, result: 'ok' };
   },
-  query(manager, message, now) {
-    const session = manager.get(needed(message, 'call-id'));
-    if (!session) throw new SessionError('unknown-call', 'Unknown call-id');
-    return { ...describe(session, now), result: 'ok' };
+  query({ manager, calls }, message, now) {
+    const callId = needed(message, 'call-id', REASONS.noCallId);
+    const session = manager.get(callId);
+    if (!session) throw new NgError(REASONS.unknownCall, 'unknown-call');
+    const tags = [optional(message, 'from-tag'), optional(message, 'to-tag')].filter((tag) => tag !== undefined);
+    const only = tags.length === 0 ? undefined : new Set(tags);
+    return { ...describe(session, calls.find(callId), now, only).reply, result: 'ok' };
   },
-  list(manager, message) {
-    const limit = typeof message['limit'] === 'number' ? message['limit'] : 32;
-    return {
-      calls: manager
-        .all()
-        .slice(0, Math.max(0, limit))
-        .map(({ callId }) => callId),
-      result: 'ok',
-    };
+  list({ manager }, message) {
+    const limit = integer(message['limit']) ?? 32;
+    if (limit < 0) throw new NgError(REASONS.badLimit);
+    const calls = manager
+      .all()
+      .slice(0, limit)
+      .map(({ callId }) => callId);
+    return { calls, result: 'ok' };
   },
-  statistics: (manager) => ({ statistics: { currentstatistics: { sessionstotal: manager.size } }, result: 'ok' }),
+  statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };
 
-function sdpRequest(message: Dictionary) {
-  for (const key of ['call-id', 'from-tag', 'to-tag', 'via-branch']) {
-    // They are kept for as long as the call is.
-    if ((text(message[key])?.length ?? 0) > MAX_NAME)
-      throw new SessionError('bad-request', `${key} is longer than ${MAX_NAME} characters`);
-  }
+function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
+  const fromTag = optional(message, 'from-tag');
+  const toTag = optional(message, 'to-tag');
+  const viaBranch = optional(message, 'via-branch');
   return {
-    callId: needed(message, 'call-id'),
-    fromTag: needed(message, 'from-tag'),
-    toTag: text(message['to-tag']) || undefined,
-    viaBranch: text(message['via-branch']) || undefined,
-    sdp: needed(message, 'sdp'),
-    flags: readFlags(message),
+    ...(fromTag === undefined ? {} : { fromTag }),
+    ...(toTag === undefined ? {} : { toTag }),
+    ...(viaBranch === undefined ? {} : { viaBranch }),
   };
 }
 
-function needed(message: Dictionary, key: string): string {
-  const value = text(message[key]);
-  if (value === undefined || value === '') throw new SessionError('bad-request', `No ${key} in message`);
-  return value;
+/** The order of the checks is rtpengine's. @throws NgError */
+function sdpRequest(message: Dictionary, answer: boolean) {
+  const sdp = needed(message, 'sdp', REASONS.noSdp);
+  const callId = needed(message, 'call-id', REASONS.noCallId);
+  const fromTag = needed(message, 'from-tag', REASONS.noFromTag);
+  const toTag = answer ? needed(message, 'to-tag', REASONS.noToTag) : optional(message, 'to-tag');
+  const viaBranch = optional(message, 'via-branch');
+  return { callId, fromTag, toTag, viaBranch, sdp, flags: readFlags(message) };
 }
 
-/** Times and figures of a call, as `query` and `delete` show them. */
-function describe(session: Session, now: number): Dictionary {
-  const tags: Record<string, Bencode> = Object.create(null) as Record<string, Bencode>;
-  const total = { packets: 0, bytes: 0, errors: 0 };
-  for (const [number, { a, b, lines, viaBranch }] of session.dialogues.entries()) {
-    for (const [name, party] of [
-      ['a', a],
-      ['b', b],
-    ] as const) {
-      const tag = party.tag ?? `<untagged ${number + 1}>`;
-      const medias = lines.map((line) => describeSide(line[name], line.index, total));
-      const before = isDictionary(tags[tag]) ? tags[tag] : undefined;
-      const earlier = Array.isArray(before?.['medias']) ? (before['medias'] as readonly Bencode[]) : [];
-      tags[tag] = {
-        tag,
-        ...(viaBranch === undefined || name === 'a' ? {} : { 'via-branch': viaBranch }),
-        created: Math.floor(session.createdAt / 1000),
-        medias: [...earlier, ...medias],
-      };
-    }
-  }
-  return {
-    created: Math.floor(session.createdAt / 1000),
-    created_us: Math.floor((session.createdAt % 1000) * 1000),
-    'last signal': Math.floor(session.lastSignalAt / 1000),
-    duration: Math.max(0, Math.floor((now - session.createdAt) / 1000)),
-    tags,
-    totals: { RTP: total },
-  };
+function follow({ manager, calls }: CommandContext, callId: string): void {
+  const session = manager.get(callId);
+  if (session) calls.follow(session);
 }
 
-function describeSide(
-  side: Side,
-  index: number,
-  total: { packets: number; bytes: number; errors: number },
-): Dictionary {
-  const { endpoint, remote } = side;
-  if (!endpoint) return { index: index + 1, type: remote?.kind ?? 'audio', protocol: side.protocol, streams: [] };
-  const stats = endpoint.stats();
-  const errors = Object.values(stats.dropped).reduce((sum, count) => sum + count, 0);
-  total.packets += stats.received.packets;
-  total.bytes += stats.received.bytes;
-  total.errors += errors;
+/** Commands without a node around them. */
+function bareContext(manager: SessionManager): CommandContext {
   return {
-    index: index + 1,
-    type: remote?.kind ?? 'audio',
-    protocol: side.protocol,
-    codec: side.codecs[0]?.name ?? '',
-    streams: [
-      {
-        'local port': endpoint.rtp.port,
-        'local address': endpoint.rtp.address,
-        ...(stats.remoteRtp ? { endpoint: { address: stats.remoteRtp.address, port: stats.remoteRtp.port } } : {}),
-        ...(stats.ssrc === undefined ? {} : { SSRC: stats.ssrc }),
-        stats: { packets: stats.received.packets, bytes: stats.received.bytes, errors },
-        'packets lost': stats.received.lost,
-        'jitter ms': Math.round(stats.received.jitterMs),
-        'packets sent': stats.sent.packets,
-        ...(stats.playout
-          ? {
-              'concealed ms': stats.playout.concealedMs,
-              'played ms': stats.playout.playedMs,
-              'shortened ms': Math.round(stats.playout.shortenedMs),
-              'lengthened ms': Math.round(stats.playout.lengthenedMs),
-              'buffered ms': stats.playout.bufferedMs,
-              'target delay ms': stats.playout.targetDelayMs,
-            }
-          : {}),
-        ...(stats.roundTripMs === undefined ? {} : { 'round trip ms': Math.round(stats.roundTripMs) }),
-      },
-    ],
+    manager,
+    calls: new CallTable(),
+    statistics: () => ({ currentstatistics: { sessionstotal: manager.size } }),
+    rejected: () => undefined,
+    ended: () => undefined,
+    deleteDelaySeconds: 0,
   };
 }

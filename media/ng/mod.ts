@@ -1,2 +1,12 @@
 export { runCommand, type CommandResult } from './commands.ts';
+export { NgError } from './errors.ts';
+export { EVENT_NAMES, type MediaEvent } from './events/event.ts';
+export type { EventSink } from './events/hub.ts';
+export { DtmfLog } from './io/dtmf-log.ts';
+export { NgHttpServer } from './io/http-server.ts';
+export { NgTcpServer, type ConnectionCounters } from './io/tcp-server.ts';
 export { NgUdpServer } from './io/udp-server.ts';
+export { Webhook } from './io/webhook.ts';
+export type { Operation, OperationRequest, Operations } from './media-commands.ts';
+export type { SelectedParty } from './parties.ts';
+export { NgService, type Caller, type ServiceOptions } from './service.ts';

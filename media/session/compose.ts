@@ -1,57 +1,38 @@
-import { isIPv6 } from 'node:net';
+import { createHash } from 'node:crypto';
 import type { Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
 import type { MediaFlags } from './flags.ts';
-import { joinSdp, withConnection, withOrigin, withoutAttributes, type SdpText } from './sdp-text.ts';
+import { alphanumeric } from './random.ts';
+import { cryptoLine } from './sdes.ts';
+import { added, attributeName, changed, connectionOf, type SdpLine, type SdpText } from './sdp-text.ts';
 import type { Side } from './session.ts';
 
-/** Ours to say, in every message. */
-const ICE = [
-  'ice-ufrag',
-  'ice-pwd',
-  'ice-options',
-  'ice-lite',
-  'ice-mismatch',
-  'candidate',
-  'end-of-candidates',
-  'remote-candidates',
+/** Attributes that are made anew, or taken away, in the session part. */
+const SESSION_GONE = new Set([
+  ...['ice-ufrag', 'ice-pwd', 'ice-options', 'ice-lite', 'candidate', 'end-of-candidates', 'remote-candidates'],
+  ...['fingerprint', 'setup', 'tls-id', 'sendrecv', 'sendonly', 'recvonly', 'inactive', 'group'],
+]);
+/** And in a media part that is carried by RTP. */
+const CODEC_GONE = ['rtpmap', 'fmtp', 'ptime'];
+const ICE_GONE = [
+  ...['ice-ufrag', 'ice-pwd', 'ice-options', 'ice-lite', 'ice-mismatch'],
+  ...['candidate', 'end-of-candidates', 'remote-candidates'],
 ];
-const TRANSPORT = [
-  ...ICE,
-  'fingerprint',
-  'setup',
-  'tls-id',
-  'crypto',
+const DIRECTIONS = ['sendrecv', 'sendonly', 'recvonly', 'inactive'];
+const TRANSPORT_GONE = [
   'rtcp',
   'rtcp-mux',
   'rtcp-mux-only',
-  'rtcp-rsize',
-];
-/** Of WebRTC's own; a plain phone has no use for them. */
-const BROWSER = [
   'mid',
-  'msid',
-  'ssrc',
-  'ssrc-group',
-  'extmap',
-  'rtcp-fb',
-  'bundle-only',
-  'rid',
-  'simulcast',
-  'msid-semantic',
-];
-const BROWSER_SESSION = [
-  'group',
-  'msid-semantic',
-  'extmap-allow-mixed',
+  'crypto',
   'fingerprint',
   'setup',
-  'ice-options',
-  'ice-lite',
-  'ice-ufrag',
-  'ice-pwd',
-  'identity',
+  'tls-id',
+  'bundle-only',
 ];
+
+/** What is the same for all calls: it names our addresses in candidates (RFC 8839 §5.1). */
+const FOUNDATION = alphanumeric(16);
 
 export interface ComposedLine {
   readonly side: Side;
@@ -59,135 +40,197 @@ export interface ComposedLine {
   readonly codecs: readonly Codec[] | undefined;
   readonly rejected: boolean;
   readonly mid: string | undefined;
-  /** The party whose text this is holds by 0.0.0.0; with an address of ours the direction must say it. */
-  readonly nullHold: boolean;
+  readonly ptimeMs: number | undefined;
+  readonly direction: string;
+  /** c= names no address, and stays so. */
+  readonly nowhere: boolean;
+  /** Towards this party ICE trickles. */
+  readonly trickle: boolean;
+}
+
+export interface Composing {
+  readonly dataplane: Dataplane;
+  readonly flags: MediaFlags;
+  /** Towards the party that gets this text. */
+  readonly iceLite: boolean;
+  /** There is to be a BUNDLE group. */
+  readonly bundle: boolean;
+  /** With which `a=rtpengine` marks the SDP of this node. */
+  readonly loopMark: string;
 }
 
 /** Rewrites the text of one party for the other. `lines` has an entry for every media line. */
-export function compose(
-  text: SdpText,
-  lines: readonly ComposedLine[],
-  parts: {
-    readonly dataplane: Dataplane;
-    readonly flags: MediaFlags;
-    readonly answer: boolean;
-    readonly bundle: readonly string[];
-  },
-): string {
-  const { dataplane, flags } = parts;
-  const webrtc = lines.some(({ side, rejected }) => !rejected && side.ice !== undefined);
-  const first = lines.find(({ rejected, side }) => !rejected && side.endpoint)?.side.endpoint?.rtp.address;
-  let session = withoutAttributes(
-    text.session,
-    new Set([...ICE, 'fingerprint', 'setup', 'group', ...(webrtc ? [] : BROWSER_SESSION)]),
-  );
-  if (first !== undefined) {
-    if (flags.replaceOrigin) session = withOrigin(session, first);
-    session = withConnection(session, first);
-  }
-  if (webrtc) {
-    session.push('a=ice-lite');
-    // One transport a line is what we have: only the first line may be the bundle.
-    const mid = lines.find(({ rejected, mid: name }) => !rejected && name !== undefined)?.mid;
-    if (mid !== undefined && (parts.bundle.length > 0 || !parts.answer)) session.push(`a=group:BUNDLE ${mid}`);
-  }
+export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Composing): SdpText {
+  const { flags } = parts;
+  const active = lines.filter(({ rejected, side }) => !rejected && side.endpoint);
+  const address = active[0] && addressOf(active[0].side, flags);
+  // Where an m= line has nothing of its own, the session's is what counts.
+  const shared =
+    flags.replace.has('session-connection') ||
+    text.media.some((part) => !part.some((line) => line.text.startsWith('c=')));
+  const kept = lines.every(({ nowhere }) => nowhere) || flags.ice === 'force-relay';
+  const removed = flags.removedAttributes['none'] ?? flags.removedAttributes['global'];
+  const session = text.session
+    .filter((line) => !gone(line, SESSION_GONE) && !gone(line, removed))
+    .map((line) => {
+      if (address === undefined) return line;
+      if (line.text.startsWith('c=') && shared && !kept) return changed(line, `c=IN ${connectionOf(address)}`);
+      if (line.text.startsWith('o=') && flags.replace.has('origin'))
+        return changed(line, withOrigin(line.text, address));
+      return line;
+    });
+  // One transport a line is what we have: only the first line may be the bundle.
+  const first = active.find(({ mid }) => mid !== undefined)?.mid;
+  if (parts.bundle && first !== undefined) session.push(added(`a=group:BUNDLE ${first}`));
+  if (parts.iceLite) session.push(added('a=ice-lite'));
+  if (flags.flags.has('loop-protect')) session.push(added(`a=rtpengine:${parts.loopMark}`));
+  const sessionHas = text.session.some((line) => line.text.startsWith('c='));
   const media = text.media.map((part, index) => {
     const line = lines[index];
-    return line === undefined || line.rejected
-      ? rejectedLine(part, line)
-      : mediaLine(part, line, dataplane, flags, text.session.some((own) => own.startsWith('c=')) ? first : undefined);
+    if (line === undefined || line.rejected || !line.side.endpoint) return rejectedLine(part, line);
+    if (line.codecs === undefined) return otherLine(part, line, flags);
+    return mediaLine(part, line, parts, sessionHas);
   });
-  return joinSdp({ session, media });
+  return { session, media };
+}
+
+function gone(line: SdpLine, names: ReadonlySet<string> | undefined): boolean {
+  const name = attributeName(line.text);
+  return name !== undefined && names?.has(name) === true;
+}
+
+function addressOf(side: Side, flags: MediaFlags): string {
+  return flags.mediaAddress ?? side.endpoint?.rtp.address ?? '0.0.0.0';
+}
+
+function withOrigin(text: string, address: string): string {
+  const [user = '-', id = '0', version = '0'] = text.slice(2).split(' ');
+  return `o=${user} ${id} ${version} IN ${connectionOf(address)}`;
 }
 
 /** RFC 3264 §6: port 0, the formats stay. */
-function rejectedLine(part: readonly string[], line: ComposedLine | undefined): string[] {
-  const [head = 'm=audio 0 RTP/AVP 0'] = part;
-  const [kind = 'm=audio', , protocol = 'RTP/AVP', ...formats] = head.split(' ');
-  const mid = line?.mid === undefined ? [] : [`a=mid:${line.mid}`];
-  const shown = line && line.side.protocol !== '' && line.side.remote ? line.side.remote.protocol : protocol;
-  return [`${kind} 0 ${shown} ${formats.join(' ')}`, ...mid];
-}
-
-function mediaLine(
-  part: readonly string[],
-  line: ComposedLine,
-  dataplane: Dataplane,
-  flags: MediaFlags,
-  sessionAddress: string | undefined,
-): string[] {
-  const { side } = line;
-  const endpoint = side.endpoint;
-  if (!endpoint) return rejectedLine(part, line);
-  const [head = '', ...rest] = part;
-  const [kind = 'm=audio', , , ...formats] = head.split(' ');
-  const webrtc = side.ice !== undefined;
-  const gone = new Set([...TRANSPORT, ...(webrtc ? ['mid', 'bundle-only'] : BROWSER)]);
-  if (flags.flags.has('strip-extmap')) gone.add('extmap');
-  let body = withConnection(withoutAttributes(rest, gone), endpoint.rtp.address);
-  if (endpoint.rtp.address !== sessionAddress && !body.some((own) => own.startsWith('c='))) {
-    // RFC 8866 §5: behind the title, before all else.
-    const at = body[0]?.startsWith('i=') ? 1 : 0;
-    body.splice(at, 0, `c=IN ${isIPv6(endpoint.rtp.address) ? 'IP6' : 'IP4'} ${endpoint.rtp.address}`);
-  }
-  if (line.nullHold) body = [...body.filter((own) => own !== 'a=sendrecv'), 'a=sendonly'];
-  const { codecs } = line;
-  if (codecs) body = withCodecs(body, codecs);
-  const pts = codecs ? codecs.map(({ pt }) => String(pt)) : formats;
+function rejectedLine(part: readonly SdpLine[], line: ComposedLine | undefined): SdpLine[] {
+  const [head = added('m=audio 0 RTP/AVP 0'), ...rest] = part;
+  const [kind = 'm=audio', , written = 'RTP/AVP', ...formats] = head.text.split(' ');
+  const protocol = line?.side.remote?.protocol ?? written;
+  const names = new Set([...CODEC_GONE, ...ICE_GONE, ...DIRECTIONS, ...TRANSPORT_GONE, 'rtcp-fb', 'ssrc', 'msid']);
   return [
-    `${kind} ${endpoint.rtp.port} ${side.protocol} ${pts.join(' ')}`,
-    ...body,
-    ...transportLines(side, line.mid, dataplane),
+    changed(head, `${kind} 0 ${protocol} ${formats.join(' ')}`),
+    ...rest.filter((own) => !gone(own, names)),
+    ...(line?.mid === undefined ? [] : [added(`a=mid:${line.mid}`)]),
   ];
 }
 
-/** Replaces rtpmap, fmtp and rtcp-fb: lines of formats that stay are kept as they were, others are made. */
-function withCodecs(body: readonly string[], codecs: readonly Codec[]): string[] {
-  const kept = new Set(codecs.map(({ pt }) => String(pt)));
-  const about = (line: string) => /^a=(rtpmap|fmtp|rtcp-fb):(\d+|\*)/.exec(line);
-  const lines = body.filter((line) => {
-    const match = about(line);
-    return !match || kept.has(match[2] as string) || match[2] === '*';
-  });
-  const at = lines.findIndex((line) => about(line));
-  const made: string[] = [];
-  for (const { pt, name, clockRate, channels, fmtp } of codecs) {
-    if (name === '') continue;
-    const map = `a=rtpmap:${pt} ${name}/${clockRate}${channels > 1 ? `/${channels}` : ''}`;
-    const known = lines.findIndex((line) => line.startsWith(`a=rtpmap:${pt} `));
-    if (known >= 0 && lines[known] !== map) lines[known] = map;
-    else if (known < 0) made.push(map);
-    const parameters = fmtp === undefined ? undefined : `a=fmtp:${pt} ${fmtp}`;
-    const knownFmtp = lines.findIndex((line) => line.startsWith(`a=fmtp:${pt} `));
-    if (knownFmtp >= 0 && parameters === undefined) lines.splice(knownFmtp, 1);
-    else if (knownFmtp >= 0 && parameters !== undefined) lines[knownFmtp] = parameters;
-    else if (parameters !== undefined) made.push(parameters);
-  }
-  lines.splice(at < 0 ? lines.length : at, 0, ...made);
-  return lines;
+/** What is not RTP: only where it goes is ours. */
+function otherLine(part: readonly SdpLine[], line: ComposedLine, flags: MediaFlags): SdpLine[] {
+  const [head = added('m=image 0 udptl t38'), ...rest] = part;
+  const [kind, , ...others] = head.text.split(' ');
+  const address = addressOf(line.side, flags);
+  return [
+    changed(head, [kind, line.side.endpoint?.rtp.port, ...others].join(' ')),
+    ...rest.map((own) => (own.text.startsWith('c=') ? changed(own, `c=IN ${connectionOf(address)}`) : own)),
+  ];
 }
 
-function transportLines(side: Side, mid: string | undefined, dataplane: Dataplane): string[] {
-  const { endpoint, ice } = side;
-  if (!endpoint) return [];
-  const lines: string[] = [];
-  if (ice) {
-    if (mid !== undefined) lines.push(`a=mid:${mid}`);
-    lines.push(`a=ice-ufrag:${ice.ufrag}`, `a=ice-pwd:${ice.pwd}`);
-    // RFC 8839 §5.1; priority of a host candidate (RFC 8445 §5.1.2).
-    lines.push(
-      `a=candidate:1 1 UDP 2130706431 ${endpoint.rtp.address} ${endpoint.rtp.port} typ host`,
-      'a=end-of-candidates',
+function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composing, sessionHas: boolean): SdpLine[] {
+  const { flags } = parts;
+  const { side, codecs = [] } = line;
+  const address = addressOf(side, flags);
+  const [head = added(''), ...rest] = part;
+  const [kind = 'm=audio', port] = head.text.split(' ');
+  const keepsIce = side.icePassed;
+  const unwanted = new Set([
+    ...(flags.removedAttributes['global'] ?? []),
+    ...(flags.removedAttributes[kind.slice(2)] ?? []),
+  ]);
+  const asIs = flags.ice === 'force-relay';
+  const names = new Set([
+    ...CODEC_GONE,
+    ...TRANSPORT_GONE,
+    ...(keepsIce ? [] : ICE_GONE),
+    ...(flags.flags.has('original-sendrecv') ? [] : DIRECTIONS),
+    ...(flags.flags.has('strip-extmap') ? ['extmap', 'extmap-allow-mixed'] : []),
+    ...unwanted,
+  ]);
+  const body = rest
+    .filter((own) => !gone(own, names) && !/^a=rtcp-fb:\d/.test(own.text))
+    .map((own) =>
+      own.text.startsWith('c=') && !asIs && !line.nowhere ? changed(own, `c=IN ${connectionOf(address)}`) : own,
     );
+  if (!sessionHas && !body.some((own) => own.text.startsWith('c='))) {
+    // RFC 8866 §5: behind the title, before all else.
+    body.splice(body[0]?.text.startsWith('i=') ? 1 : 0, 0, added(`c=IN ${connectionOf(address)}`));
   }
+  return [
+    changed(
+      head,
+      `${kind} ${asIs ? port : side.endpoint?.rtp.port} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`,
+    ),
+    ...body,
+    ...generated(line, address, parts)
+      .map(added)
+      .filter((own) => !gone(own, unwanted)),
+  ];
+}
+
+/** In the order of rtpengine 10.5, which others compare with. */
+function generated(line: ComposedLine, address: string, { flags, dataplane }: Composing): string[] {
+  const { side } = line;
+  const lines: string[] = [];
+  if (line.mid !== undefined) lines.push(`mid:${line.mid}`);
+  for (const codec of line.codecs ?? []) lines.push(...codecLines(codec));
+  if (!flags.flags.has('original-sendrecv')) lines.push(line.direction);
+  const rtp = side.endpoint?.rtp.port ?? 0;
+  if (!flags.flags.has('no-rtcp-attribute') && flags.ice !== 'force-relay') {
+    const port = side.onePort ? rtp : (side.endpoint?.rtcp?.port ?? rtp);
+    lines.push(`rtcp:${port}${flags.flags.has('full-rtcp-attribute') ? ` IN ${connectionOf(address)}` : ''}`);
+  }
+  if (side.rtcpMux) lines.push('rtcp-mux');
+  for (const own of side.sdes) lines.push(`crypto:${cryptoLine(own, flags.sdes)}`);
   if (side.dtls) {
-    lines.push(`a=fingerprint:${dataplane.dtls.algorithm} ${dataplane.dtls.fingerprint}`);
-    lines.push(`a=setup:${side.role === 'client' ? 'active' : side.role === 'server' ? 'passive' : 'actpass'}`);
+    lines.push(`setup:${side.role === 'client' ? 'active' : side.role === 'server' ? 'passive' : 'actpass'}`);
+    lines.push(`fingerprint:${fingerprintOf(dataplane, flags.fingerprint)}`);
   }
-  for (const { tag, key } of side.sdes) {
-    lines.push(`a=crypto:${tag} ${key.suite} inline:${Buffer.from(key.keySalt).toString('base64')}`);
-  }
-  if (side.rtcpMux) lines.push('a=rtcp-mux');
-  else if (endpoint.rtcp) lines.push(`a=rtcp:${endpoint.rtcp.port}`);
-  return lines;
+  if (line.ptimeMs !== undefined) lines.push(`ptime:${line.ptimeMs}`);
+  if (side.ice) lines.push(...iceLines(line, address, flags));
+  return lines.map((text) => `a=${text}`);
+}
+
+function codecLines({ pt, name, clockRate, channels, fmtp, feedback }: Codec): string[] {
+  return [
+    ...(name === '' ? [] : [`rtpmap:${pt} ${name}/${clockRate}${channels > 1 ? `/${channels}` : ''}`]),
+    ...(fmtp === undefined ? [] : [`fmtp:${pt} ${fmtp}`]),
+    ...(feedback ?? []).map((value) => `rtcp-fb:${pt} ${value}`),
+  ];
+}
+
+const HASHES = new Set(['sha-1', 'sha-224', 'sha-256', 'sha-384', 'sha-512']);
+
+/** RFC 8122 §5. */
+function fingerprintOf(dataplane: Dataplane, algorithm: string | undefined): string {
+  const { algorithm: usual, fingerprint, certificate } = dataplane.dtls;
+  if (algorithm === undefined || algorithm === usual || !HASHES.has(algorithm)) return `${usual} ${fingerprint}`;
+  const hash = createHash(algorithm.replace('-', '')).update(certificate).digest('hex').toUpperCase();
+  return `${algorithm} ${(hash.match(/../g) ?? []).join(':')}`;
+}
+
+/** RFC 8839; priorities as RFC 8445 §5.1.2 makes them. */
+function iceLines(line: ComposedLine, address: string, flags: MediaFlags): string[] {
+  const { side } = line;
+  const { endpoint, ice } = side;
+  if (!endpoint || !ice) return [];
+  const relay = flags.ice === 'force-relay';
+  // Of a peer's own candidates ours come last.
+  const base = relay ? 0xffff00 : side.icePassed && flags.ice === 'optional' ? 125 * 2 ** 24 : 126 * 2 ** 24 + 0xffff00;
+  const ports = [endpoint.rtp.port, ...(side.onePort || !endpoint.rtcp ? [] : [endpoint.rtcp.port])];
+  const candidates = ports.map((port, index) => {
+    const type = relay ? `typ relay raddr ${address} rport ${port}` : 'typ host';
+    return `candidate:${FOUNDATION} ${index + 1} UDP ${base + 255 - index} ${address} ${port} ${type}`;
+  });
+  return [
+    ...(side.icePassed ? [] : [`ice-ufrag:${ice.ufrag}`, `ice-pwd:${ice.pwd}`]),
+    ...(line.trickle ? ['ice-options:trickle'] : []),
+    ...candidates,
+    ...(line.trickle ? ['end-of-candidates'] : []),
+  ];
 }

@@ -1,21 +1,64 @@
-import { canTranscode, eventFor, isEvent, isSpeech, named, newCodec, sameCodec, type Codec } from '../../codecs/mod.ts';
+import {
+  canTranscode,
+  eventFor,
+  existing,
+  isEvent,
+  isSpeech,
+  named,
+  newCodec,
+  sameCodec,
+  type Codec,
+} from '../../codecs/mod.ts';
 import type { PathSpec, PayloadFormat } from '../dataplane/mod.ts';
 import type { MediaFlags } from './flags.ts';
 
 /** The formats that the other party is offered. Masked ones are kept from it, but the offerer may still be answered with them. */
 export function offeredCodecs(codecs: readonly Codec[], flags: MediaFlags): readonly Codec[] {
-  const { strip, except, offer, mask, transcode } = flags.codec;
-  const excepted = (codec: Codec) => [...except, ...offer].some((pattern) => named(codec, pattern));
-  let kept = codecs.filter((codec) => excepted(codec) || ![...strip, ...mask].some((pattern) => named(codec, pattern)));
-  for (const name of transcode) {
-    if (kept.some((codec) => named(codec, name))) continue;
-    const added = newCodec(name, kept);
-    if (!added) continue;
+  const { strip, except, offer, mask, transcode, consume } = flags.codec;
+  const spared = [...except, ...offer];
+  // Nothing would be left: rtpengine leaves the list as it is.
+  const strips = spared.length === 0 && mask.length === 0 && transcode.length === 0 ? strip.filter(notAll) : strip;
+  const hidden = [...strips, ...mask, ...consume];
+  const restored = transcode.map((pattern) => existing(pattern, codecs)).filter((codec) => codec !== undefined);
+  const kept = codecs.filter((codec) => {
+    if (spared.some((pattern) => named(codec, pattern))) return true;
+    if (!hidden.some((pattern) => named(codec, pattern))) return true;
+    return restored.includes(codec) && !strips.filter(notAll).some((pattern) => named(codec, pattern));
+  });
+  const listed = offer.flatMap((pattern) => kept.filter((codec) => named(codec, pattern)));
+  const ordered = [...new Set([...listed, ...kept])];
+  for (const pattern of transcode) {
+    if (existing(pattern, ordered)) continue;
+    // Numbers that the offerer uses for what is hidden are not given to something else.
+    const fresh = newCodec(pattern, [...codecs, ...ordered]);
+    if (!fresh) continue;
     // Behind speech, before events.
-    const at = kept.findIndex((codec) => !isSpeech(codec));
-    kept = at < 0 ? [...kept, added] : [...kept.slice(0, at), added, ...kept.slice(at)];
+    const at = isSpeech(fresh) ? ordered.findIndex((codec) => !isSpeech(codec)) : -1;
+    ordered.splice(at < 0 ? ordered.length : at, 0, fresh);
   }
-  return kept;
+  return ordered;
+}
+
+function notAll(pattern: string): boolean {
+  return pattern.toLowerCase() !== 'all';
+}
+
+/** What the offer has said about coding, for when it is answered. */
+export interface CodingPolicy {
+  /** Formats that the offerer may be answered with whatever the other party takes. */
+  readonly accepted: readonly string[];
+  /** Nothing in common is no reason to give up. */
+  readonly engaged: boolean;
+  /** Speech is packed anew even where the codec is common: another packet time was asked for. */
+  readonly repacked: boolean;
+}
+
+export function codingPolicy(flags: MediaFlags, ptimeMs: number | undefined): CodingPolicy {
+  const { mask, accept, consume, transcode } = flags.codec;
+  const repacked =
+    (flags.ptimeMs !== undefined && flags.ptimeMs !== (ptimeMs ?? 20)) || flags.ptimeReverseMs !== undefined;
+  const accepted = [...accept, ...consume];
+  return { accepted, engaged: accepted.length + mask.length + transcode.length > 0, repacked };
 }
 
 export interface Agreement {
@@ -27,33 +70,38 @@ export interface Agreement {
 
 /**
  * From what one party offered and the other one chose. What stands first in the offer wins, among the formats that the
- * answerer has taken too and those that were masked from it and that we can code. Where there is none, the best of the
- * offer that we can code takes its place.
+ * answerer has taken too and those that we accept in its place and can code. Where there is none and coding was asked
+ * for, the best of the offer that we can code takes its place; else packets pass untouched and the offer is repeated.
  */
 export function agree(
   offer: readonly Codec[],
   answer: readonly Codec[],
-  mask: readonly string[],
+  policy: CodingPolicy,
   flags: MediaFlags,
 ): Agreement {
   const chosen = answer.find(isSpeech);
-  if (!chosen) return { forOfferer: answer, transcode: undefined };
+  // What was not offered is not for the offerer. Numbers and parameters are the answerer's, about what it receives
+  // (RFC 3264 §6.1): packets reach it as they are.
+  const shared = answer.filter((codec) => offer.some((other) => sameCodec(other, codec)));
+  if (!chosen) return { forOfferer: shared.length > 0 ? shared : offer, transcode: undefined };
   const taken = (codec: Codec) => answer.some((other) => sameCodec(other, codec));
-  const masked = (codec: Codec) =>
-    canTranscode(codec) && canTranscode(chosen) && mask.some((name) => named(codec, name));
+  const able = (codec: Codec) => canTranscode(codec) && canTranscode(chosen);
   const best =
-    offer.find((codec) => isSpeech(codec) && (taken(codec) || masked(codec))) ??
-    offer.find((codec) => isSpeech(codec) && canTranscode(codec) && canTranscode(chosen));
-  // Nobody can help: the answer goes through as it is, as rtpengine does it.
-  if (!best) return { forOfferer: answer, transcode: undefined };
-  if (taken(best)) {
-    // What was not offered is not for the offerer. Numbers and parameters are the answerer's, about what it receives
-    // (RFC 3264 §6.1): packets reach it as they are.
-    const shared = answer.filter((codec) => offer.some((other) => sameCodec(other, codec)));
-    const speech = shared.find((codec) => sameCodec(codec, best)) ?? best;
-    return { forOfferer: flags.flags.has('single-codec') ? single(shared, speech) : shared, transcode: undefined };
-  }
+    offer.find(
+      (codec) =>
+        isSpeech(codec) && (taken(codec) || (able(codec) && policy.accepted.some((pattern) => named(codec, pattern)))),
+    ) ?? (policy.engaged ? offer.find((codec) => isSpeech(codec) && able(codec)) : undefined);
+  if (!best) return { forOfferer: offer, transcode: undefined };
   const event = answer.some(isEvent) ? eventFor(offer, best) : undefined;
+  if (taken(best)) {
+    const speech = shared.find((codec) => sameCodec(codec, best)) ?? best;
+    const one = flags.flags.has('single-codec');
+    const coded = policy.repacked && canTranscode(best);
+    return {
+      forOfferer: one ? single(shared, speech) : shared,
+      transcode: coded ? { offerer: best, answerer: speech } : undefined,
+    };
+  }
   return { forOfferer: event ? [best, event] : [best], transcode: { offerer: best, answerer: chosen } };
 }
 

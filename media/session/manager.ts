@@ -1,16 +1,23 @@
+import { isIPv6 } from 'node:net';
 import { isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
 import { DataplaneError, type Dataplane } from '../dataplane/mod.ts';
-import { compose, type ComposedLine } from './compose.ts';
+import { compose, type ComposedLine, type Composing } from './compose.ts';
+import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
-import { agree, offeredCodecs, pathBetween } from './formats.ts';
+import { agree, codingPolicy, offeredCodecs, pathBetween, type Agreement } from './formats.ts';
+import { alphanumeric } from './random.ts';
 import { readSdp, type RemoteMedia, type RemoteSdp } from './remote-media.ts';
 import { cutSdp, type SdpText } from './sdp-text.ts';
 import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
-import { decideAnswered, decideOffered, openSide, remoteSpec } from './transport.ts';
+import { tell } from './tell.ts';
+import { decideAnswered, decideOffered, openSide, passedThrough, remoteSpec, takeRole } from './transport.ts';
 
 export interface ManagerOptions {
   readonly dataplane: Dataplane;
-  /** Names of the packet path's interfaces; the first is the default. */
+  /**
+   * Names of the packet path's interfaces; the first is the default. `name` is of IPv4, `name/IP6` the same logical
+   * interface of IPv6.
+   */
   readonly interfaces: readonly string[];
   readonly maxSessions: number;
   readonly timeoutSeconds: number;
@@ -28,10 +35,15 @@ export interface SdpRequest {
 /** A call on hold, or one that still rings, may be silent for so much longer. */
 const PATIENCE = 60;
 
+/** Why {@link SessionManager.sweep} ends something: asked for; silent; silent on hold; never answered. */
+export type Ending = 'deleted' | 'timeout' | 'silent-timeout' | 'offer-timeout';
+
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
 export class SessionManager {
   readonly #options: ManagerOptions;
   readonly #sessions = new Map<string, Session>();
+  /** A body that carries it has been here. */
+  readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
   draining = false;
 
@@ -53,9 +65,12 @@ export class SessionManager {
 
   /** @returns the SDP for the other party. @throws SessionError */
   offer(request: SdpRequest, now: number): string {
-    const { text, remote } = understand(request.sdp);
+    if (this.#looped(request)) return request.sdp;
+    const { text, remote } = understand(request);
     const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
     session.lastSignalAt = now;
+    // Whoever offers again does not want it deleted.
+    for (const dialogue of session.dialogues) dialogue.deleteAt = undefined;
     const before = session.dialogues.length;
     try {
       return this.#offer(session, request, text, remote);
@@ -69,7 +84,8 @@ export class SessionManager {
 
   /** @returns the SDP for the party that offered. @throws SessionError */
   answer(request: SdpRequest, now: number): string {
-    const { text, remote } = understand(request.sdp);
+    if (this.#looped(request)) return request.sdp;
+    const { text, remote } = understand(request);
     const session = this.#sessions.get(request.callId);
     if (!session) throw new SessionError('unknown-call', 'Unknown call-id');
     session.lastSignalAt = now;
@@ -82,23 +98,16 @@ export class SessionManager {
 
   /**
    * @returns what was deleted, with its endpoints still open for their last figures; {@link release} closes them.
-   * `undefined` when the call, the tags or the branch are not known.
+   * `undefined` when the call, the tags or the branch are not known. `at`, epoch ms: media goes on until then, and
+   * {@link sweep} releases it.
    */
-  remove(callId: string, which: { fromTag?: string; toTag?: string; viaBranch?: string }): Session | undefined {
+  remove(callId: string, which: Parameters<typeof matching>[1], at?: number): Session | undefined {
     const session = this.#sessions.get(callId);
-    if (!session) return undefined;
-    const { viaBranch, fromTag, toTag } = which;
-    const matching = session.dialogues.filter((dialogue) => {
-      if (viaBranch !== undefined && viaBranch !== '') return dialogue.viaBranch === viaBranch;
-      if (fromTag === undefined) return true;
-      const tags = [dialogue.a.tag, dialogue.b.tag];
-      if (!tags.includes(fromTag)) return false;
-      return toTag === undefined || tags.includes(toTag) || dialogue.b.tag === undefined;
-    });
-    if (matching.length === 0) return undefined;
-    const removed: Session = { ...session, dialogues: matching };
-    for (const dialogue of matching) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
-    if (session.dialogues.length === 0) this.#sessions.delete(callId);
+    const dialogues = session && matching(session, which);
+    if (!session || !dialogues || dialogues.length === 0) return undefined;
+    const removed: Session = { ...session, dialogues };
+    if (at !== undefined) for (const dialogue of dialogues) dialogue.deleteAt = at;
+    else this.#forget(session, dialogues);
     return removed;
   }
 
@@ -107,8 +116,22 @@ export class SessionManager {
     for (const dialogue of session.dialogues) closeLines(dialogue.lines);
   }
 
-  /** Calls on which nothing has been heard from anybody for the time-out: ended, and returned for the log. */
-  sweep(now: number): readonly Session[] {
+  /**
+   * Ends what was deleted for about now, and calls on which nothing has been heard from anybody for the time-out: those
+   * are returned, for the log. `ending` is told of each while its endpoints still have their last figures; the manager
+   * does not know it any more then. A node that drains does not wait for what was deleted.
+   */
+  sweep(now: number, ending?: (session: Session, why: Ending) => void): readonly Session[] {
+    for (const session of this.all()) {
+      const due = session.dialogues.filter(
+        ({ deleteAt }) => deleteAt !== undefined && (this.draining || deleteAt <= now),
+      );
+      if (due.length === 0) continue;
+      this.#forget(session, due);
+      const deleted: Session = { ...session, dialogues: due };
+      ending?.(deleted, 'deleted');
+      this.release(deleted);
+    }
     const { dataplane, timeoutSeconds } = this.#options;
     const idle = new Set(dataplane.idleEndpoints(timeoutSeconds * 1000));
     if (idle.size === 0) return [];
@@ -118,12 +141,14 @@ export class SessionManager {
       if (open.length === 0) return now - session.lastSignalAt > timeoutSeconds * 1000;
       if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
       // Counted from the last signal too: a call that comes back from hold has been silent for long.
-      const answered = session.dialogues.some(({ lines }) => lines.some(({ a, b }) => a.remote && b.remote));
-      const held = open.some((side) => side.remote !== undefined && side.remote.direction !== 'sendrecv');
-      const patience = held || !answered ? PATIENCE : 1;
+      const patience = whySilent(session) === 'timeout' ? 1 : PATIENCE;
       return now - session.lastSignalAt > timeoutSeconds * 1000 * patience;
     });
-    for (const session of dead) this.#end(session);
+    for (const session of dead) {
+      this.#sessions.delete(session.callId);
+      ending?.(session, whySilent(session));
+      this.#end(session);
+    }
     return dead;
   }
 
@@ -146,79 +171,134 @@ export class SessionManager {
     this.#sessions.delete(session.callId);
   }
 
+  #forget(session: Session, dialogues: readonly Dialogue[]): void {
+    for (const dialogue of dialogues) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
+    if (session.dialogues.length === 0) this.#sessions.delete(session.callId);
+  }
+
+  #looped(request: SdpRequest): boolean {
+    return request.flags.flags.has('loop-protect') && request.sdp.includes(`a=rtpengine:${this.#loopMark}`);
+  }
+
   #offer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
-    const { dataplane } = this.#options;
     const { flags } = request;
     const { dialogue, from } = dialogueOfOffer(session, request);
-    const [offerer] = parties(dialogue, from);
+    const [offerer, answerer] = parties(dialogue, from);
     offerer.tag = request.fromTag;
-    offerer.bundle = remote.bundle;
+    offerer.label = flags.label ?? offerer.label;
+    offerer.bundled = remote.bundled;
     const lines = remote.media.map((media, index): ComposedLine => {
       const line = (dialogue.lines[index] ??= newLine(index));
-      const fromSide = line[from];
-      const toSide = line[from === 'a' ? 'b' : 'a'];
-      fromSide.remote = media;
-      fromSide.flags = flags;
-      fromSide.codecs = media.codecs;
-      if (media.rejected || !carried(media)) {
-        closeLines([line]);
-        return { side: toSide, codecs: undefined, rejected: true, mid: media.mid, nullHold: false };
-      }
-      decideOffered(toSide, fromSide, flags);
-      openSide(dataplane, toSide, this.#interface(flags, 1), session.callId);
-      toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
-      toSide.offered = toSide.codecs;
-      // In a re-INVITE the offerer may have moved: it must be heard at once.
-      fromSide.endpoint?.configure(remoteSpec(fromSide));
-      const codecs = media.kind === 'audio' ? toSide.codecs : undefined;
-      return { side: toSide, codecs, rejected: false, mid: media.mid ?? String(index), nullHold: media.nullHold };
+      return this.#offerLine(session, line, from, media, flags);
     });
-    if (lines.every(({ rejected, codecs }) => rejected || codecs?.length === 0) && remote.media.length > 0) {
-      if (lines.some(({ rejected }) => !rejected)) throw new SessionError('bad-sdp', 'no codec is left to offer');
+    const left = lines.filter(({ rejected }) => !rejected);
+    if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
+      throw new SessionError('bad-sdp', 'no codec is left to offer');
+    const bundle = flags.bundle.has('offer') || flags.bundle.has('require');
+    return this.#compose(text, lines, answerer, { flags, bundle, iceLite: flags.iceLite.has('forward') });
+  }
+
+  #offerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
+    const { dataplane } = this.#options;
+    const fromSide = line[from];
+    const toSide = line[from === 'a' ? 'b' : 'a'];
+    fromSide.remote = media;
+    fromSide.flags = flags;
+    fromSide.codecs = media.codecs;
+    fromSide.coding = codingPolicy(flags, media.ptimeMs);
+    const mid = media.mid ?? (flags.flags.has('generate-mid') ? String(line.index + 1) : undefined);
+    if (media.rejected || media.carriage === 'other') {
+      closeLines([line]);
+      return refused(toSide, mid);
     }
-    return compose(text, lines, { dataplane, flags, answer: false, bundle: remote.bundle });
+    decideOffered(toSide, fromSide, flags);
+    openSide(dataplane, toSide, this.#interface(flags, 1, media), session.callId);
+    toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
+    toSide.offered = toSide.codecs;
+    toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
+    // In a re-INVITE the offerer may have moved: it must be heard at once.
+    fromSide.endpoint?.configure(remoteSpec(fromSide));
+    return {
+      side: toSide,
+      codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
+      rejected: false,
+      mid,
+      ptimeMs: toSide.ptimeMs,
+      direction: media.direction,
+      nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
+      trickle: flags.flags.has('trickle-ICE'),
+    };
   }
 
   #answer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
-    const { dataplane } = this.#options;
     const { flags } = request;
     const { dialogue, from } = dialogueOfAnswer(session, request);
     const [offerer, answerer] = parties(dialogue, from);
     if (request.toTag !== undefined) answerer.tag = request.toTag;
-    if (remote.media.length > dialogue.lines.length)
-      throw new SessionError('bad-sdp', 'the answer has more media lines than the offer');
+    answerer.label = flags.label ?? answerer.label;
     const lines = remote.media.map((media, index): ComposedLine => {
-      const line = dialogue.lines[index] as Line;
-      const offerSide = line[from];
-      const answerSide = line[from === 'a' ? 'b' : 'a'];
-      const mid = offerSide.remote?.mid;
-      answerSide.remote = media;
-      answerSide.flags = flags;
-      if (media.rejected || !answerSide.endpoint || !offerSide.remote || offerSide.remote.rejected) {
-        closeLines([line]);
-        return { side: offerSide, codecs: undefined, rejected: true, mid, nullHold: false };
-      }
-      decideAnswered(offerSide, flags);
-      openSide(
-        dataplane,
-        offerSide,
-        this.#interface(offerSide.flags?.direction.length ? offerSide.flags : flags, 0),
-        session.callId,
-      );
-      if (answerSide.dtls) answerSide.role = media.setup === 'passive' ? 'client' : 'server';
-      const agreed =
-        media.kind === 'audio'
-          ? agree(offerSide.remote.codecs, media.codecs, offerSide.flags?.codec.mask ?? [], flags)
-          : { forOfferer: media.codecs, transcode: undefined };
-      offerSide.codecs = agreed.forOfferer;
-      answerSide.codecs = media.codecs;
-      offerSide.endpoint?.configure(remoteSpec(offerSide));
-      answerSide.endpoint.configure(remoteSpec(answerSide));
-      this.#connect(offerSide, answerSide, agreed.transcode);
-      const codecs = media.kind === 'audio' ? agreed.forOfferer : undefined;
-      return { side: offerSide, codecs, rejected: false, mid, nullHold: media.nullHold };
+      const line = dialogue.lines[index];
+      // More than was offered: nobody asked for it.
+      if (!line) return refused(newLine(index).a, undefined);
+      return this.#answerLine(session, line, from, media, flags);
     });
-    return compose(text, lines, { dataplane, flags, answer: true, bundle: offerer.bundle });
+    const asked = dialogue.lines[0]?.[from].flags;
+    const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
+    const bundle = offerer.bundled && (flags.bundle.has('accept') || asked?.bundle.has('accept') === true);
+    return this.#compose(text, lines, offerer, { flags, bundle, iceLite });
+  }
+
+  #answerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
+    const { dataplane } = this.#options;
+    const offerSide = line[from];
+    const answerSide = line[from === 'a' ? 'b' : 'a'];
+    const offered = offerSide.remote;
+    const asked = offerSide.flags ?? flags;
+    answerSide.remote = media;
+    answerSide.flags = flags;
+    if (media.rejected || !answerSide.endpoint || !offered || offered.rejected) {
+      closeLines([line]);
+      return refused(offerSide, offered?.mid);
+    }
+    const agreed: Agreement =
+      media.kind === 'audio' && media.carriage === 'rtp'
+        ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
+        : { forOfferer: media.codecs, transcode: undefined };
+    const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
+    decideAnswered(offerSide, answerSide, flags, pass);
+    openSide(
+      dataplane,
+      offerSide,
+      this.#interface(asked.direction.length > 0 ? asked : flags, 0, offered),
+      session.callId,
+    );
+    takeRole(answerSide);
+    offerSide.codecs = agreed.forOfferer;
+    answerSide.codecs = media.codecs;
+    offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
+    offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
+    answerSide.endpoint.configure(remoteSpec(answerSide, pass));
+    this.#connect(offerSide, answerSide, agreed.transcode);
+    return {
+      side: offerSide,
+      codecs: media.carriage === 'rtp' ? agreed.forOfferer : undefined,
+      rejected: false,
+      mid: offered.mid,
+      ptimeMs: offerSide.ptimeMs,
+      direction: media.direction,
+      nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
+      trickle: offered.trickle || flags.flags.has('trickle-ICE'),
+    };
+  }
+
+  #compose(
+    text: SdpText,
+    lines: readonly ComposedLine[],
+    to: Dialogue['a'],
+    how: Pick<Composing, 'flags' | 'bundle' | 'iceLite'>,
+  ): string {
+    const { dataplane } = this.#options;
+    return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
   }
 
   #connect(offerSide: Side, answerSide: Side, transcode: { offerer: Codec; answerer: Codec } | undefined): void {
@@ -227,7 +307,7 @@ export class SessionManager {
     const end = (side: Side, chosen: Codec | undefined) => ({
       codecs: side.codecs,
       speech: chosen ?? side.codecs.find(isSpeech),
-      ptimeMs: side.flags?.ptimeMs ?? side.remote?.ptimeMs,
+      ptimeMs: side.ptimeMs ?? side.remote?.ptimeMs,
     });
     const offerer = end(offerSide, transcode?.offerer);
     const answerer = end(answerSide, transcode?.answerer);
@@ -240,82 +320,53 @@ export class SessionManager {
     dataplane.setPath(answerSide.endpoint, offerSide.endpoint, pathBetween(sender, offerer, transcode !== undefined));
   }
 
-  /** `direction` names the interface towards the sender of the offer, then the one towards the other party. */
-  #interface(flags: MediaFlags, which: 0 | 1): string {
-    const [first = 'default'] = this.#options.interfaces;
+  /**
+   * `direction` names the interface towards the sender of the offer, then the one towards the other party. The family is
+   * the one asked for, else that of the party which speaks now.
+   */
+  #interface(flags: MediaFlags, which: 0 | 1, media: RemoteMedia): string {
+    const { interfaces } = this.#options;
+    const [first = 'default'] = interfaces;
+    const logical = (name: string) => name.split('/')[0] as string;
     const wanted = flags.direction[which];
-    if (wanted === undefined || !this.#options.interfaces.includes(wanted)) return first;
-    return wanted;
+    const name = interfaces.some((own) => logical(own) === wanted) ? (wanted as string) : logical(first);
+    const theirs = media.rtp && isIPv6(media.rtp.address) ? 'IP6' : 'IP4';
+    const family = (which === 1 ? flags.addressFamily : undefined) ?? theirs;
+    const exact = family === 'IP6' ? `${name}/IP6` : name;
+    return interfaces.includes(exact) ? exact : (interfaces.find((own) => logical(own) === name) ?? first);
   }
 }
 
-/** Media that the packet path can carry: RTP over UDP. */
-function carried(media: RemoteMedia): boolean {
-  return /^(UDP\/TLS\/)?RTP\/S?AVPF?$/.test(media.protocol);
+/** Whether it is no wonder that a call is silent. */
+function whySilent({ dialogues }: Session): Exclude<Ending, 'deleted'> {
+  const lines = dialogues.flatMap((dialogue) => dialogue.lines);
+  if (!lines.some(({ a, b }) => a.remote && b.remote)) return 'offer-timeout';
+  const open = lines.flatMap(({ a, b }) => [a, b]).filter(({ endpoint }) => endpoint !== undefined);
+  const held = open.some(({ remote }) => remote !== undefined && remote.direction !== 'sendrecv');
+  return held ? 'silent-timeout' : 'timeout';
 }
 
-function understand(sdp: string): { text: SdpText; remote: RemoteSdp } {
+function refused(side: Side, mid: string | undefined): ComposedLine {
+  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false };
+  return { side, codecs: undefined, rejected: true, mid, ...nothing };
+}
+
+function understand(request: SdpRequest): { text: SdpText; remote: RemoteSdp } {
+  const { sdp, flags } = request;
   const text = cutSdp(sdp);
-  const remote = text && readSdp(sdp);
+  const trusted = !flags.flags.has('SIP-source-address');
+  const remote = text && readSdp(sdp, trusted ? undefined : flags.receivedFrom);
   if (!text || !remote || remote.media.length !== text.media.length)
     throw new SessionError('bad-sdp', 'Failed to parse SDP');
+  if (text.media.length === 0) throw new SessionError('bad-sdp', 'Error rewriting SDP');
   if (text.media.length > 32) throw new SessionError('bad-sdp', 'more than 32 media lines');
+  if (remote.media.some(({ unconnected }) => unconnected))
+    throw new SessionError('bad-sdp', 'Incomplete SDP specification');
   return { text, remote };
-}
-
-function parties(dialogue: Dialogue, from: 'a' | 'b') {
-  return from === 'a' ? ([dialogue.a, dialogue.b] as const) : ([dialogue.b, dialogue.a] as const);
-}
-
-function dialogueOfOffer(session: Session, request: SdpRequest): { dialogue: Dialogue; from: 'a' | 'b' } {
-  const { fromTag, toTag, viaBranch } = request;
-  for (const dialogue of session.dialogues) {
-    if (toTag !== undefined && dialogue.a.tag === fromTag && dialogue.b.tag === toTag) return { dialogue, from: 'a' };
-    if (toTag !== undefined && dialogue.b.tag === fromTag && dialogue.a.tag === toTag) return { dialogue, from: 'b' };
-    // The same offer again, before any answer.
-    if (toTag === undefined && dialogue.a.tag === fromTag && dialogue.viaBranch === viaBranch)
-      return { dialogue, from: 'a' };
-  }
-  if (session.dialogues.length >= 64) throw new SessionError('full', 'more than 64 branches in one call');
-  const dialogue: Dialogue = {
-    viaBranch,
-    a: { tag: fromTag, bundle: [] },
-    b: { tag: toTag, bundle: [] },
-    lines: [],
-  };
-  session.dialogues.push(dialogue);
-  return { dialogue, from: 'a' };
-}
-
-function dialogueOfAnswer(session: Session, request: SdpRequest): { dialogue: Dialogue; from: 'a' | 'b' } {
-  const { fromTag, toTag, viaBranch } = request;
-  const exact = session.dialogues.find(({ a, b }) => a.tag === fromTag && b.tag === toTag && toTag !== undefined);
-  if (exact) return { dialogue: exact, from: 'a' };
-  const turned = session.dialogues.find(({ a, b }) => b.tag === fromTag && a.tag === toTag && toTag !== undefined);
-  if (turned) return { dialogue: turned, from: 'b' };
-  const mine = session.dialogues.filter(({ a }) => a.tag === fromTag);
-  const branch =
-    mine.find((dialogue) => viaBranch !== undefined && dialogue.viaBranch === viaBranch) ??
-    mine.find(({ b }) => b.tag === undefined) ??
-    mine.at(-1);
-  if (!branch) throw new SessionError('unknown-call', 'No offer with this from-tag');
-  return { dialogue: branch, from: 'a' };
-}
-
-function closeLines(lines: readonly Line[]): void {
-  for (const line of lines) {
-    for (const side of [line.a, line.b]) {
-      side.endpoint?.close();
-      side.endpoint = undefined;
-      side.socket = undefined;
-    }
-  }
 }
 
 function translate(error: unknown): unknown {
   if (!(error instanceof DataplaneError)) return error;
   const code = error.code === 'no-ports' ? 'no-ports' : 'bad-request';
-  return new SessionError(code, error.code === 'no-ports' ? `Ran out of ports: ${error.message}` : error.message, {
-    cause: error,
-  });
+  return new SessionError(code, error.code === 'no-ports' ? 'Ran out of ports' : error.message, { cause: error });
 }

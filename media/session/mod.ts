@@ -1,3 +1,3 @@
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
-export { SessionManager, type ManagerOptions } from './manager.ts';
+export { SessionManager, type Ending, type ManagerOptions } from './manager.ts';
 export { SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';

@@ -1,88 +1,115 @@
 import { parse } from 'sdp-transform';
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
-import type { SrtpKey } from '../dataplane/mod.ts';
+import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { keySaltLength } from './sdes.ts';
 
 /** What a party says of one media line: everything that decides how we speak with it. */
 export interface RemoteMedia {
   readonly kind: string;
   readonly protocol: string;
+  /** `rtp`; `raw`: datagrams of which we know nothing (T.38 over UDPTL); `other`: nothing that we can carry. */
+  readonly carriage: 'rtp' | 'raw' | 'other';
   /** Port 0, or a line that exists only within a bundle: no media. */
   readonly rejected: boolean;
   readonly rtp: HostPort | undefined;
   readonly rtcp: HostPort | undefined;
   readonly rtcpMux: boolean;
   readonly direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
-  /** On hold in the old way, c=0.0.0.0 (RFC 3264 §8.4), and by nothing else. */
-  readonly nullHold: boolean;
+  /** c= names no address: on hold in the old way (RFC 3264 §8.4), or a browser that has none to tell yet. */
+  readonly nowhere: boolean;
+  /** There is neither a c= line here nor one for all. */
+  readonly unconnected: boolean;
   readonly codecs: readonly Codec[];
   readonly ptimeMs: number | undefined;
   readonly mid: string | undefined;
   readonly ice: { readonly ufrag: string; readonly pwd: string } | undefined;
+  readonly iceLite: boolean;
+  readonly trickle: boolean;
   readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
   readonly setup: string | undefined;
-  readonly sdes: readonly { readonly tag: number; readonly key: SrtpKey }[];
+  readonly sdes: readonly SdesLine[];
+}
+
+/** One a=crypto line (RFC 4568 §9.1). */
+export interface SdesLine {
+  readonly tag: number;
+  readonly key: SrtpKey;
 }
 
 export interface RemoteSdp {
   readonly media: readonly RemoteMedia[];
-  /** Mids of the first BUNDLE group. */
-  readonly bundle: readonly string[];
+  /** There is a BUNDLE group. */
+  readonly bundled: boolean;
 }
 
-const SUITES = new Set(['AES_CM_128_HMAC_SHA1_80', 'AES_CM_128_HMAC_SHA1_32', 'AEAD_AES_128_GCM', 'AEAD_AES_256_GCM']);
-
-/** `undefined` when it cannot be read. Never throws. */
-export function readSdp(text: string): RemoteSdp | undefined {
+/** `undefined` when it cannot be read. `address`: instead of what c= says, unless ICE decides. Never throws. */
+export function readSdp(text: string, address?: string): RemoteSdp | undefined {
   let sdp: ReturnType<typeof parse>;
   try {
     sdp = parse(text);
   } catch {
     return undefined;
   }
-  const bundle = sdp.groups?.find((group) => group.type.toUpperCase() === 'BUNDLE')?.mids;
+  // An m= line that it cannot read leaves a line without its parts.
+  if (sdp.media.some(({ type, port, protocol }) => !type || !protocol || !(port >= 0 && port <= 65_535)))
+    return undefined;
+  const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
   const media = sdp.media.map((line): RemoteMedia => {
-    const address = line.connection?.ip ?? sdp.connection?.ip;
-    const nowhere = address === undefined || address === '0.0.0.0' || address === '::';
-    const rejected = line.port === 0;
-    const rtp = nowhere || rejected ? undefined : { address: address.split('/')[0] as string, port: line.port };
-    const rtcpLine = line.rtcp;
-    const rtcpMux = line.rtcpMux !== undefined;
-    const rtcp =
-      !rtp || rtcpMux ? undefined : { address: rtcpLine?.address ?? rtp.address, port: rtcpLine?.port ?? rtp.port + 1 };
+    const written = line.connection?.ip ?? sdp.connection?.ip;
     const ufrag = line.iceUfrag ?? sdp.iceUfrag;
     const pwd = line.icePwd ?? sdp.icePwd;
+    const ice = ufrag !== undefined && pwd !== undefined;
+    const nowhere = written === '0.0.0.0' || written === '::';
+    const host = ice || nowhere ? written : (address ?? written);
+    const rejected = line.port === 0;
+    const rtp =
+      nowhere || host === undefined || rejected
+        ? undefined
+        : { address: host.split('/')[0] as string, port: line.port };
+    const rtcpMux = line.rtcpMux !== undefined || (line.rtcp !== undefined && line.rtcp.port === line.port);
+    const rtcp =
+      !rtp || rtcpMux
+        ? undefined
+        : { address: line.rtcp?.address ?? rtp.address, port: line.rtcp?.port ?? rtp.port + 1 };
     const fingerprint = line.fingerprint ?? sdp.fingerprint;
     const direction = line.direction ?? sdp.direction ?? 'sendrecv';
-    // With ICE the address means nothing before the candidates are there (RFC 8840 §4.1.1).
-    const nullHold = nowhere && address !== undefined && ufrag === undefined && direction === 'sendrecv';
     return {
       kind: line.type,
       protocol: line.protocol,
+      carriage: /^(UDP\/TLS\/)?RTP\/S?AVPF?$/i.test(line.protocol)
+        ? 'rtp'
+        : /^udptl$/i.test(line.protocol)
+          ? 'raw'
+          : 'other',
       rejected,
       rtp,
       rtcp: rtcp && rtcp.port <= 65_535 ? rtcp : undefined,
       rtcpMux,
-      direction: nullHold ? 'sendonly' : direction,
-      nullHold,
-      codecs: codecsOf({ payloads: line.payloads, rtp: line.rtp, fmtp: line.fmtp }),
+      // With ICE the address means nothing before the candidates are there (RFC 8840 §4.1.1).
+      direction: nowhere && !ice && direction === 'sendrecv' ? 'sendonly' : direction,
+      nowhere,
+      unconnected: written === undefined,
+      codecs: codecsOf({ payloads: line.payloads, rtp: line.rtp, fmtp: line.fmtp, rtcpFb: line.rtcpFb }),
       ptimeMs: line.ptime,
       mid: line.mid === undefined ? undefined : String(line.mid),
-      ice: ufrag !== undefined && pwd !== undefined ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
+      ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
+      iceLite: sdp.icelite !== undefined,
+      trickle: trickles(line.iceOptions) || trickles(sdp.iceOptions),
       fingerprints: fingerprint ? [{ algorithm: fingerprint.type.toLowerCase(), value: fingerprint.hash }] : [],
       setup: line.setup ?? sdp.setup,
       sdes: (line.crypto ?? []).flatMap((crypto) => sdesOf(crypto.id, crypto.suite, crypto.config)),
     };
   });
-  return { media, bundle: bundle === undefined ? [] : String(bundle).split(/\s+/) };
+  const bundled = sdp.groups?.some(({ type }) => type.toUpperCase() === 'BUNDLE') === true;
+  return { media, bundled };
 }
 
 /** `inline:<base64>|lifetime|MKI` (RFC 4568 §6.1); suites that we do not have are passed over. */
-function sdesOf(tag: number, suite: string, config: string): { tag: number; key: SrtpKey }[] {
+function sdesOf(tag: number, suite: string, config: string): SdesLine[] {
   const inline = /^inline:([A-Za-z0-9+/=]+)/.exec(config)?.[1];
-  if (inline === undefined || !SUITES.has(suite)) return [];
+  if (inline === undefined || !Object.hasOwn(SRTP_SUITES, suite)) return [];
   const keySalt = Buffer.from(inline, 'base64');
-  const wanted = suite === 'AEAD_AES_256_GCM' ? 44 : suite === 'AEAD_AES_128_GCM' ? 28 : 30;
-  if (keySalt.length !== wanted) return [];
-  return [{ tag, key: { suite: suite as SrtpKey['suite'], keySalt } }];
+  if (keySalt.length !== keySaltLength(suite as SrtpSuite)) return [];
+  return [{ tag, key: { suite: suite as SrtpSuite, keySalt } }];
 }

@@ -1,48 +1,52 @@
 /**
- * SDP as lines, cut into its session part and its media parts (RFC 8866 §5). Rewriting replaces and removes lines;
- * whatever is not touched stays as it came, in its place.
+ * SDP as lines with their line ends, cut into its session part and its media parts (RFC 8866 §5). Rewriting replaces and
+ * removes lines; whatever is not touched stays as it came, in its place.
  */
 export interface SdpText {
-  session: string[];
-  media: string[][];
+  session: SdpLine[];
+  media: SdpLine[][];
 }
 
-export function cutSdp(text: string): SdpText | undefined {
-  const lines = text.split(/\r\n|\n|\r/).filter((line) => line !== '');
-  if (lines[0] !== 'v=0' || lines.length > 2000 || lines.some((line) => !/^[a-z]=/.test(line))) return undefined;
+export interface SdpLine {
+  readonly text: string;
+  readonly end: string;
+}
+
+const MAX_LINES = 2000;
+
+/** `undefined` when it is no SDP. Never throws. */
+export function cutSdp(body: string): SdpText | undefined {
+  const lines = [...body.matchAll(/([^\r\n]*)(\r\n|\n|\r|$)/g)]
+    .map(([, text = '', end = '']): SdpLine => ({ text, end: end === '' ? '\r\n' : end }))
+    .filter(({ text }) => text !== '');
+  if (lines[0]?.text !== 'v=0' || lines.length > MAX_LINES) return undefined;
+  if (lines.some(({ text }) => !/^[a-z]=/.test(text))) return undefined;
   const cut: SdpText = { session: [], media: [] };
   for (const line of lines) {
-    if (line.startsWith('m=')) cut.media.push([line]);
+    if (line.text.startsWith('m=')) cut.media.push([line]);
     else (cut.media.at(-1) ?? cut.session).push(line);
   }
   return cut;
 }
 
 export function joinSdp(text: SdpText): string {
-  return [...text.session, ...text.media.flat()].map((line) => `${line}\r\n`).join('');
+  return [...text.session, ...text.media.flat()].map((line) => line.text + line.end).join('');
 }
 
-/** Removes attributes by name: `a=name` and `a=name:…`. */
-export function withoutAttributes(lines: readonly string[], names: ReadonlySet<string>): string[] {
-  return lines.filter((line) => !line.startsWith('a=') || !names.has(attributeName(line)));
+/** A line of ours. */
+export function added(text: string): SdpLine {
+  return { text, end: '\r\n' };
 }
 
-export function attributeName(line: string): string {
-  const colon = line.indexOf(':');
-  return colon < 0 ? line.slice(2) : line.slice(2, colon);
+/** The same line with other words. */
+export function changed(line: SdpLine, text: string): SdpLine {
+  return { ...line, text };
 }
 
-/** Replaces every `c=` line; a media part without one gets none. */
-export function withConnection(lines: readonly string[], address: string): string[] {
-  const family = address.includes(':') ? 'IP6' : 'IP4';
-  return lines.map((line) => (line.startsWith('c=') ? `c=IN ${family} ${address}` : line));
+export function attributeName(text: string): string | undefined {
+  return /^a=([^:]*)/.exec(text)?.[1];
 }
 
-export function withOrigin(lines: readonly string[], address: string): string[] {
-  const family = address.includes(':') ? 'IP6' : 'IP4';
-  return lines.map((line) => {
-    if (!line.startsWith('o=')) return line;
-    const [user = '-', id = '0', version = '0'] = line.slice(2).split(' ');
-    return `o=${user} ${id} ${version} IN ${family} ${address}`;
-  });
+export function connectionOf(address: string): string {
+  return `${address.includes(':') ? 'IP6' : 'IP4'} ${address}`;
 }

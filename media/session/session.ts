@@ -1,7 +1,8 @@
 import type { Endpoint, SrtpKey } from '../dataplane/mod.ts';
 import type { Codec } from '../../codecs/mod.ts';
 import type { MediaFlags } from './flags.ts';
-import type { RemoteMedia } from './remote-media.ts';
+import type { CodingPolicy } from './formats.ts';
+import type { RemoteMedia, SdesLine } from './remote-media.ts';
 
 /** A call on this node: one ng call-id. */
 export interface Session {
@@ -19,11 +20,24 @@ export interface Dialogue {
   /** Its tag comes with the first answer. */
   readonly b: Party;
   readonly lines: Line[];
+  /** Epoch ms: deleted, but media goes on until then (`delete-delay`). */
+  deleteAt: number | undefined;
 }
 
 export interface Party {
   tag: string | undefined;
-  bundle: readonly string[];
+  label: string | undefined;
+  /** Its last offer had a BUNDLE group. */
+  bundled: boolean;
+  /** What this party was last told, where ng's `replace` wants it steady. */
+  told: Told | undefined;
+}
+
+export interface Told {
+  readonly username: string;
+  readonly sessionName: string;
+  readonly version: bigint;
+  readonly body: string;
 }
 
 /** One media line of a dialogue. */
@@ -36,8 +50,8 @@ export interface Line {
 /** Our end towards one party for one media line. */
 export interface Side {
   endpoint: Endpoint | undefined;
-  /** The port kind of `endpoint`; a change of mind opens another. */
-  socket: 'pair' | 'single' | 'shared' | undefined;
+  /** What `endpoint` was opened as; a change of mind opens another. */
+  opened: string | undefined;
   remote: RemoteMedia | undefined;
   /** Of the last offer or answer that concerned this side. */
   flags: MediaFlags | undefined;
@@ -46,28 +60,46 @@ export interface Side {
   codecs: readonly Codec[];
   /** Of our last offer to this party: it sends by these numbers, whatever its answer calls them (RFC 3264 §6.1). */
   offered: readonly Codec[];
+  /** What this party's last offer asked us to do when it is answered. */
+  coding: CodingPolicy;
+  /** Of our last SDP to this party. */
+  ptimeMs: number | undefined;
   ice: { readonly ufrag: string; readonly pwd: string } | undefined;
+  /** The peer's name in the ICE association that stands; another one restarts it. */
+  iceOf: string | undefined;
+  /** The parties' own candidates pass, ours stand behind them (`ICE=optional`, `force-relay`). */
+  icePassed: boolean;
   dtls: boolean;
   /** Ours of DTLS; decided by offer and answer. */
   role: 'client' | 'server' | undefined;
-  sdes: { readonly tag: number; readonly key: SrtpKey }[];
+  sdes: readonly SdesLine[];
+  /** Of `sdes`, keys that are the other party's own: its packets pass without being opened. */
+  foreign: ReadonlySet<SrtpKey>;
   rtcpMux: boolean;
+  /** RTCP has no port of its own. */
+  onePort: boolean;
 }
 
 export function newSide(): Side {
   return {
     endpoint: undefined,
-    socket: undefined,
+    opened: undefined,
     remote: undefined,
     flags: undefined,
     protocol: 'RTP/AVP',
     codecs: [],
     offered: [],
+    coding: { accepted: [], engaged: false, repacked: false },
+    ptimeMs: undefined,
     ice: undefined,
+    iceOf: undefined,
+    icePassed: false,
     dtls: false,
     role: undefined,
     sdes: [],
+    foreign: new Set(),
     rtcpMux: false,
+    onePort: false,
   };
 }
 
@@ -75,7 +107,11 @@ export function newLine(index: number): Line {
   return { index, a: newSide(), b: newSide() };
 }
 
-/** What the caller of ng is told; `status` is for metrics. */
+export function newParty(tag: string | undefined): Party {
+  return { tag, label: undefined, bundled: false, told: undefined };
+}
+
+/** What the caller of ng is told; `code` is for metrics. */
 export class SessionError extends Error {
   readonly code: 'unknown-call' | 'bad-sdp' | 'bad-request' | 'no-ports' | 'full' | 'draining';
 

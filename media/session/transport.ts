@@ -1,120 +1,153 @@
-import { randomBytes } from 'node:crypto';
-import type { CryptoSpec, Dataplane, RemoteSpec, SrtpKey } from '../dataplane/mod.ts';
+import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec } from '../dataplane/mod.ts';
 import type { MediaFlags } from './flags.ts';
+import { freshKey, offeredSdes } from './sdes.ts';
+import { newIce } from './random.ts';
 import { SessionError, type Side } from './session.ts';
+
+const PROTOCOLS = new Set(['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
 
 /** How a side that we offer to is to be carried: from what came in and what the flags ask for. */
 export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
   const incoming = from.remote;
-  side.protocol = flags.protocol ?? incoming?.protocol ?? 'RTP/AVP';
-  const secure = /SAVP/.test(side.protocol);
-  // A WebRTC peer is offered DTLS; SAVP without ICE means SDES unless it is switched off (RFC 8827 §6.5).
-  const wantsDtls =
-    secure &&
-    flags.dtls !== 'off' &&
-    (flags.sdesOff || /TLS/.test(side.protocol) || (incoming?.fingerprints.length ?? 0) > 0);
-  const ice = flags.ice === 'force' || (flags.ice === 'default' && incoming?.ice !== undefined);
-  side.dtls = wantsDtls;
-  side.ice = ice ? (side.ice ?? newIce()) : undefined;
-  if (!secure || flags.sdesOff || (wantsDtls && /TLS/.test(side.protocol))) side.sdes = [];
-  else if (side.sdes.length === 0) side.sdes = newSdes();
+  const arrived = incoming?.protocol ?? 'RTP/AVP';
+  const wanted = flags.protocol !== undefined && PROTOCOLS.has(flags.protocol) ? flags.protocol : undefined;
+  side.protocol = incoming?.carriage === 'rtp' ? (wanted ?? arrived) : arrived;
+  const secure = isSecure(side.protocol) || flags.osrtp.has('offer');
+  side.dtls = secure && flags.dtls !== 'off';
+  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes) : NO_SDES;
+  side.sdes = lines;
+  side.foreign = foreign;
+  const passed = flags.ice === 'optional' || flags.ice === 'force-relay';
+  side.icePassed = passed && incoming?.ice !== undefined;
+  const ice = passed || flags.ice === 'force' || (flags.ice === 'default' && incoming?.ice !== undefined);
+  side.ice = ice && incoming?.carriage === 'rtp' ? (side.ice ?? newIce()) : undefined;
   const mux = flags.rtcpMux;
-  const offered = mux.has('demux')
-    ? false
-    : mux.has('offer') || mux.has('require')
-      ? true
-      : (incoming?.rtcpMux ?? false);
-  side.rtcpMux = ice || offered;
-  if (side.dtls && side.role === undefined) side.role = flags.dtls === 'active' ? 'client' : undefined;
+  // What has been agreed once is not asked again.
+  const require = mux.has('require') || (side.rtcpMux && side.remote?.rtcpMux === true && !mux.has('demux'));
+  side.onePort = require;
+  side.rtcpMux = require || mux.has('offer') || (!mux.has('demux') && (incoming?.rtcpMux ?? false));
+  if (!side.dtls) side.role = undefined;
 }
 
-/** How the offerer is answered: its own offer decides. */
-export function decideAnswered(side: Side, flags: MediaFlags): void {
-  const { remote } = side;
+const NO_SDES = { lines: [], foreign: new Set<never>() } as const;
+
+/**
+ * How the offerer is answered: its own offer decides. `answerer` is the other side, which has just answered; `pass`: with
+ * a key that went through, so that packets can.
+ */
+export function decideAnswered(side: Side, answerer: Side, flags: MediaFlags, pass: boolean): void {
+  const { remote, flags: asked } = side;
   if (!remote) return;
   side.protocol = remote.protocol;
-  const secure = /SAVP/.test(remote.protocol);
-  side.dtls = secure && remote.fingerprints.length > 0 && flags.dtls !== 'off';
-  side.ice = remote.ice !== undefined && flags.ice !== 'remove' ? (side.ice ?? newIce()) : undefined;
+  const secure = isSecure(remote.protocol) || remote.sdes.length > 0;
+  const reverse = asked?.dtlsReverse ?? 'default';
+  side.dtls = secure && remote.fingerprints.length > 0 && flags.dtls !== 'off' && reverse !== 'off';
+  const passing = asked?.ice === 'optional' || asked?.ice === 'force-relay';
+  side.icePassed = passing && remote.ice !== undefined;
+  const refused = asked?.flags.has('reject-ICE') === true || flags.ice === 'remove';
+  // A peer that restarts ICE gets other credentials of ours, too (RFC 8445 §9).
+  const restarted = side.iceOf !== undefined && side.iceOf !== remote.ice?.ufrag;
+  side.ice = remote.ice !== undefined && !refused ? ((restarted ? undefined : side.ice) ?? newIce()) : undefined;
+  side.iceOf = remote.ice?.ufrag;
+  side.foreign = new Set();
   if (side.dtls) {
     side.sdes = [];
-    // RFC 5763 §5: with actpass the answerer chooses. Waiting is simpler for a server, so the peer starts.
-    side.role =
-      remote.setup === 'passive'
-        ? 'client'
-        : remote.setup === 'active'
-          ? 'server'
-          : // An association that stands keeps its roles (RFC 8842 §5.5).
-            (side.role ?? (flags.dtls === 'active' ? 'client' : 'server'));
+    side.role = answeredRole(side, flags, reverse);
   } else if (secure) {
-    const chosen = remote.sdes[0];
-    if (!chosen)
-      throw new SessionError(
-        'bad-sdp',
-        'the offer asks for SRTP but carries neither a fingerprint nor a crypto suite of ours',
-      );
-    const known = side.sdes.find(({ key }) => key.suite === chosen.key.suite);
-    side.sdes = [{ tag: chosen.tag, key: known?.key ?? newKey(chosen.key.suite) }];
+    side.sdes = [(pass ? passedThrough(side, answerer) : undefined) ?? answeredSdes(side)];
   } else side.sdes = [];
-  const reject = flags.rtcpMux.has('reject') || side.flags?.rtcpMux.has('reject') === true;
-  side.rtcpMux = remote.rtcpMux && (side.ice !== undefined || !reject);
+  const mux = asked?.rtcpMux ?? new Set();
+  const always = mux.has('demux') || mux.has('accept') || flags.rtcpMux.has('accept');
+  const agreed = always || answerer.remote?.rtcpMux === true || answerer.remote?.carriage !== 'rtp';
+  side.rtcpMux = remote.rtcpMux && !mux.has('reject') && !flags.rtcpMux.has('reject') && agreed;
+  side.onePort = side.rtcpMux;
 }
 
-/** Our end of the line, with its socket. Kept over re-INVITEs unless the kind of socket changes. */
+/** RFC 5763 §5: with actpass the answerer chooses; we start. An association that stands keeps its roles (RFC 8842 §5.5). */
+function answeredRole(side: Side, flags: MediaFlags, reverse: MediaFlags['dtls']): 'client' | 'server' {
+  const setup = side.remote?.setup;
+  if (setup === 'passive') return 'client';
+  if (setup === 'active') return 'server';
+  return side.role ?? (flags.dtls === 'passive' || reverse === 'passive' ? 'server' : 'client');
+}
+
+/** The first that was offered, with a key of ours. */
+function answeredSdes(side: Side): Side['sdes'][number] {
+  const [first] = side.remote?.sdes ?? [];
+  if (!first)
+    throw new SessionError(
+      'bad-sdp',
+      'the offer asks for SRTP but carries neither a fingerprint nor a crypto suite of ours',
+    );
+  const known = side.sdes.find(({ tag, key }) => tag === first.tag && key.suite === first.key.suite);
+  return { tag: first.tag, key: known?.key ?? freshKey(first.key.suite) };
+}
+
+/** The answerer's line, when packets of both can pass unopened. */
+export function passedThrough(offerer: Side, answerer: Side): Side['sdes'][number] | undefined {
+  const [theirs] = answerer.remote?.sdes ?? [];
+  const ours = theirs && answerer.sdes.find(({ tag, key }) => tag === theirs.tag && key.suite === theirs.key.suite);
+  if (!theirs || !ours || !answerer.foreign.has(ours.key)) return undefined;
+  const origin = offerer.remote?.sdes.find(({ key }) => key === ours.key);
+  return origin && { tag: origin.tag, key: theirs.key };
+}
+
+/** The role towards a party that has answered, and the ICE association that stands with it. */
+export function takeRole(answerer: Side): void {
+  answerer.iceOf = answerer.remote?.ice?.ufrag;
+  if (answerer.dtls) answerer.role = answerer.remote?.setup === 'passive' ? 'client' : 'server';
+}
+
+/** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
 export function openSide(dataplane: Dataplane, side: Side, interfaceName: string, affinity: string): void {
-  const socket = side.ice ? 'shared' : 'pair';
-  if (side.endpoint && side.socket === socket) return;
+  const raw = side.remote?.carriage === 'raw' || !side.protocol.includes('RTP/');
+  const socket: EndpointSpec['socket'] = raw
+    ? 'single'
+    : side.ice && side.onePort && !side.icePassed
+      ? 'shared'
+      : 'pair';
+  const ice = side.icePassed ? undefined : side.ice;
+  // Other credentials are a restart of ICE, not another socket.
+  const kind = `${socket} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
+  if (side.endpoint && side.opened === kind) return;
   side.endpoint?.close();
   side.endpoint = dataplane.openEndpoint({
     socket,
     interface: interfaceName,
     affinity,
-    ...(side.ice ? { ice: side.ice } : {}),
+    ...(ice ? { ice } : {}),
+    ...(raw ? { raw } : {}),
   });
-  side.socket = socket;
+  side.opened = kind;
 }
 
-/** What the packet path must know of the party, once it has spoken. */
-export function remoteSpec(side: Side): RemoteSpec {
+/** What the packet path must know of the party, once it has spoken. `pass`: SRTP goes through unopened. */
+export function remoteSpec(side: Side, pass = false): RemoteSpec {
   const { remote, flags } = side;
+  const ice = side.icePassed ? undefined : side.ice;
   return {
-    ...(remote?.rtp && !side.ice ? { rtp: remote.rtp } : {}),
-    ...(remote?.rtcp && !side.ice ? { rtcp: remote.rtcp } : {}),
-    learning: side.ice ? 'off' : (flags?.learning ?? 'heuristic'),
+    ...(remote?.rtp && !ice ? { rtp: remote.rtp } : {}),
+    ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
+    learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
+    mediaHandover: flags?.flags.has('media-handover') ?? false,
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
-    crypto: cryptoSpec(side),
-    ...(side.ice && remote?.ice ? { ice: remote.ice } : {}),
+    crypto: pass ? { type: 'none' } : cryptoSpec(side),
+    ...(ice ? { localIce: ice } : {}),
+    ...(ice && remote?.ice ? { ice: remote.ice } : {}),
   };
 }
 
 function cryptoSpec(side: Side): CryptoSpec {
   const { remote } = side;
-  if (side.dtls && remote && remote.fingerprints.length > 0) {
+  if (side.dtls && remote && remote.fingerprints.length > 0 && (isSecure(remote.protocol) || isSecure(side.protocol)))
     return { type: 'dtls', role: side.role ?? 'server', fingerprints: remote.fingerprints };
-  }
-  const theirs = remote?.sdes[0];
+  const [theirs] = remote?.sdes ?? [];
   const ours = theirs && side.sdes.find(({ tag, key }) => tag === theirs.tag && key.suite === theirs.key.suite);
   if (theirs && ours) return { type: 'sdes', receive: theirs.key, send: ours.key };
   return { type: 'none' };
 }
 
-/** RFC 8445 §5.3 asks for 24 and 128 bits. */
-export function newIce(): { ufrag: string; pwd: string } {
-  return { ufrag: randomBytes(6).toString('hex'), pwd: randomBytes(16).toString('hex') };
-}
-
-function newKey(suite: SrtpKey['suite']): SrtpKey {
-  const length = suite === 'AEAD_AES_256_GCM' ? 44 : suite === 'AEAD_AES_128_GCM' ? 28 : 30;
-  return { suite, keySalt: randomBytes(length) };
-}
-
-function newSdes(): { tag: number; key: SrtpKey }[] {
-  const suites = [
-    'AES_CM_128_HMAC_SHA1_80',
-    'AES_CM_128_HMAC_SHA1_32',
-    'AEAD_AES_128_GCM',
-    'AEAD_AES_256_GCM',
-  ] as const;
-  return suites.map((suite, index) => ({ tag: index + 1, key: newKey(suite) }));
+export function isSecure(protocol: string): boolean {
+  return /SAVP/i.test(protocol);
 }

@@ -38,6 +38,9 @@ const OWN: Readonly<Record<string, string>> = {
   media: `causeway media: one media node
 
   --listen-ng HOST:PORT  rtpengine's ng protocol over UDP (default: 127.0.0.1:2223)
+  --listen-tcp-ng HOST:PORT  the same over TCP (default: off)
+  --listen-http HOST:PORT    the same over HTTP and WebSocket (default: off)
+  --dtmf-log-dest HOST:PORT  where DTMF events go as JSON datagrams
   --interface IF         ADDRESS, NAME/ADDRESS or NAME/ADDRESS!ADVERTISED; may be repeated, the first is the default
   --port-min N           first RTP port (default: 20000)
   --port-max N           last RTP port (default: 23999)

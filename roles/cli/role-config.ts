@@ -37,6 +37,9 @@ const SECTION: Readonly<Record<RoleName, Section>> = {
   engine: 'engine',
 };
 
+/** Flags whose key is not the same in camel case; `--listen-http` is rtpengine's. */
+const KEYS: Readonly<Record<string, string>> = { interface: 'interfaces', 'listen-http': 'listenHttpNg' };
+
 const SKIP = new Set(['config', 'data-dir', 'public-address', 'log-level', 'drain-seconds', 'help']);
 
 /** The section of one role: file, then environment, then flags. @throws ConfigError */
@@ -71,8 +74,7 @@ export function roleConfig(
 function overridesOf(flags: Record<string, unknown>, section: Section): readonly Override[] {
   return Object.entries(flags).flatMap(([flag, given]) => {
     if (SKIP.has(flag) || given === undefined) return [];
-    const key =
-      flag === 'interface' ? 'interfaces' : flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const key = KEYS[flag] ?? flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
     return [{ key, value: valueOf(section, key, [given].flat().join(',')), origin: `--${flag}` }];
   });
 }

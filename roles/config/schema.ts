@@ -5,11 +5,10 @@ import { parseHostPort, Private } from '../../vocabulary/mod.ts';
  * The one configuration schema of all roles. `causeway up` fills it with embedded defaults; a single role reads
  * its own section. Everything has a default that works on one machine, on loopback.
  */
-const hostPort = (fallback: string) =>
-  z
-    .string()
-    .refine((text) => parseHostPort(text) !== undefined, 'host:port, e.g. 127.0.0.1:5060 or [::1]:5060')
-    .default(fallback);
+const address = z
+  .string()
+  .refine((text) => parseHostPort(text) !== undefined, 'host:port, e.g. 127.0.0.1:5060 or [::1]:5060');
+const hostPort = (fallback: string) => address.default(fallback);
 
 const registryUrl = () => z.url('a URL, e.g. http://127.0.0.1:7070');
 const port = z.int().min(1).max(65_535);
@@ -128,6 +127,28 @@ const mediaFields = z.strictObject({
   id: name.default('media-1'),
   pop: name.default('local'),
   listenNg: hostPort('127.0.0.1:2223'),
+  /** ng over TCP, and over HTTP and WebSocket: off without an address. Whoever reaches them commands the node. */
+  listenTcpNg: address.optional(),
+  listenHttpNg: address.optional(),
+  /** Of each of the two. */
+  maxNgConnections: z.int().min(1).max(10_000).default(1000),
+  /** Between an ng `delete` that does not say it itself and the end of the call. */
+  deleteDelaySeconds: z.int().min(0).default(30),
+  /** Where every DTMF event is sent as a JSON datagram. */
+  dtmfLogDest: address.optional(),
+  /** DTMF events to every ng TCP connection, subscribed or not. */
+  dtmfLogNgTcp: z.boolean().default(false),
+  events: z
+    .strictObject({
+      /** Each gets every event as a POST. */
+      webhooks: z
+        .array(z.url({ protocol: /^https?$/, error: 'a URL, e.g. http://127.0.0.1:8080/media' }))
+        .max(8)
+        .default([]),
+      /** Mean opinion score, 1.0 to 4.4, below which a stream is an alarm; 0: none. */
+      qualityAlarmMos: z.number().min(0).max(4.4).default(3.1),
+    })
+    .prefault({}),
   /** `address` or `name/address` or `name/address!advertised`; the first is the default. */
   interfaces: z.array(z.string()).min(1).default(['127.0.0.1']),
   portMin: port.default(20_000),

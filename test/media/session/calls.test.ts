@@ -179,9 +179,85 @@ describe('a call on a media node', () => {
     assert.deepEqual(ice?.remote?.crypto.type === 'dtls' && ice.remote.crypto.role, 'client');
   });
 
-  it('always tells where media goes, though the answer forgot to', () => {
+  it('restarts ICE with a browser that restarts it, on the same socket, and not otherwise', () => {
+    const webrtc = () => [...plane.open.values()].find(({ spec }) => spec.socket === 'shared');
+    const ufrag = (text: string) => /a=ice-ufrag:(\S+)/.exec(text)?.[1];
+    offer({ sdp: browser('actpass') }, offerKeys('webrtc', 'plain'));
+    const first = ufrag(answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc')));
+    const { id } = webrtc() ?? { id: 0 };
+    const again = { 'to-tag': 'b' };
+    offer({ sdp: browser('actpass'), ...again }, offerKeys('webrtc', 'plain'));
+    assert.equal(ufrag(answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc'))), first);
+    offer({ sdp: browser('actpass').replace('Yk2q', 'Zz9x'), ...again }, offerKeys('webrtc', 'plain'));
+    const restarted = ufrag(answer({ sdp: phone(5000) }, answerKeys('plain', 'webrtc')));
+    assert.notEqual(restarted, first);
+    assert.equal(webrtc()?.id, id);
+    assert.equal(webrtc()?.remote?.localIce?.ufrag, restarted);
+    assert.equal(webrtc()?.remote?.ice?.ufrag, 'Zz9x');
+  });
+
+  it('turns to fax: the line is passed on as it is, but for where it goes', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    const fax = (port: number) =>
+      [
+        ...['v=0', 'o=- 1 2 IN IP4 192.0.2.7', 's=-', 'c=IN IP4 192.0.2.7', 't=0 0'],
+        ...[`m=image ${port} udptl t38`, 'a=T38FaxVersion:0', 'a=T38MaxBitRate:14400', 'a=sendrecv', ''],
+      ].join('\r\n');
+    const told = offer({ sdp: fax(4002), 'to-tag': 'b' });
+    const ends = [...plane.open.values()];
+    assert.match(told, /m=image \d+ udptl t38\r\na=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\na=sendrecv\r\n$/);
+    assert.ok(told.includes('c=IN IP4 127.0.0.1'));
+    answer({ sdp: fax(5002) });
+    assert.deepEqual(
+      [...plane.open.values()].map(({ spec, remote }) => [spec.raw, spec.socket, remote?.rtp?.port]),
+      [
+        [true, 'single', 5002],
+        [true, 'single', 4002],
+      ],
+    );
+    assert.equal(ends.length, 2);
+    assert.deepEqual(
+      [...plane.paths.values()].map(({ mode }) => mode),
+      ['relay', 'relay', 'relay', 'relay'],
+    );
+  });
+
+  it('is refused when its SDP does not say where media goes', () => {
     const bare = phone(4000).replace('c=IN IP4 192.0.2.7\r\n', '');
-    assert.equal(parse(offer({ sdp: bare })).media[0]?.connection?.ip, '127.0.0.1');
+    const reply = ng('offer', { 'from-tag': 'a', sdp: bare, ...PLAIN });
+    assert.equal(reply['error-reason'], 'Incomplete SDP specification');
+    assert.equal(manager.size, 0);
+  });
+
+  it('goes on until its deletion is due, and does not end when it is offered again', () => {
+    offer({ sdp: phone(4000) });
+    answer({ sdp: phone(5000) });
+    assert.ok(manager.remove('c', {}, now + 30 * SECOND));
+    manager.sweep((now += 29 * SECOND));
+    assert.equal(plane.open.size, 2);
+    offer({ sdp: phone(4000), 'to-tag': 'b' });
+    manager.sweep((now += 2 * SECOND));
+    assert.equal(plane.open.size, 2);
+    manager.remove('c', {}, now + 30 * SECOND);
+    manager.sweep((now += 30 * SECOND));
+    assert.equal(plane.open.size, 0);
+    assert.equal(manager.size, 0);
+  });
+
+  it('with keys that pass is relayed unopened; with others it is opened on both sides', () => {
+    const key = (first: string) => `a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:${first.repeat(40)}`;
+    const secure = (port: number, ...more: string[]) => phone(port, ...more).replace('RTP/AVP', 'RTP/SAVP');
+    const ends = () => [...plane.open.values()].map(({ remote }) => remote?.crypto.type);
+    offer({ sdp: secure(4000, key('A')) }, {});
+    const passed = answer({ sdp: secure(5000, key('C')) }, {});
+    assert.ok(passed.includes(key('C')));
+    assert.deepEqual(ends(), ['none', 'none']);
+    ng('delete', { 'delete-delay': 0 });
+    offer({ sdp: secure(4000, key('A')) }, { SDES: ['no-AES_CM_128_HMAC_SHA1_80'] });
+    const opened = answer({ sdp: secure(5000, key('C').replace('1_80', '1_32').replace(':1 ', ':7 ')) }, {});
+    assert.ok(!opened.includes('C'.repeat(40)));
+    assert.deepEqual(ends(), ['sdes', 'sdes']);
   });
 
   it('keeps rtcp apart for an offerer for whom the offer said reject', () => {
@@ -230,11 +306,14 @@ describe('a call on a media node', () => {
     const tags = ng('query', {})['tags'] as Dictionary;
     assert.deepEqual(Object.keys(tags), ['a', 'b']);
     assert.deepEqual(ng('list', {})['calls'], ['c']);
-    assert.deepEqual(ng('delete', {})['totals'], { RTP: { packets: 0, bytes: 0, errors: 0 } });
+    assert.deepEqual(ng('delete', {})['totals'], {
+      RTP: { packets: 0, bytes: 0, errors: 0 },
+      RTCP: { packets: 0, bytes: 0, errors: 0 },
+    });
     assert.match(String(ng('query', {})['error-reason']), /Unknown call-id/);
   });
 
-  for (const command of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'Offer', '']) {
+  for (const command of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'Offers', '']) {
     it(`does not know the command "${command}"`, () => {
       assert.equal(ng(command, {})['error-reason'], 'Unrecognized command');
     });

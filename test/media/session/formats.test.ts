@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import type { Codec } from '../../../codecs/mod.ts';
 import { readFlags } from '../../../media/session/flags.ts';
-import { agree, offeredCodecs, pathBetween } from '../../../media/session/formats.ts';
+import { agree, codingPolicy, offeredCodecs, pathBetween } from '../../../media/session/formats.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
 
 const codec = (pt: number, name: string, clockRate = 8000, channels = 1, fmtp?: string): Codec => ({
@@ -19,6 +19,7 @@ const G722 = codec(9, 'G722');
 const EVENT = codec(126, 'telephone-event');
 const EVENT48 = codec(110, 'telephone-event', 48_000);
 const flags = (keys: Record<string, Bencode>) => readFlags(keys);
+const policy = (verbs: Record<string, Bencode>) => codingPolicy(flags({ codec: verbs }), undefined);
 const names = (codecs: readonly Codec[]) => codecs.map(({ name, pt }) => `${name}:${pt}`);
 
 describe('what is offered on', () => {
@@ -40,30 +41,36 @@ describe('what is offered on', () => {
 
 describe('what is agreed', () => {
   it('passes a common codec through', () => {
-    const { forOfferer, transcode } = agree([OPUS, PCMU, EVENT], [PCMU, EVENT], [], flags({}));
+    const { forOfferer, transcode } = agree([OPUS, PCMU, EVENT], [PCMU, EVENT], policy({}), flags({}));
     assert.deepEqual(names(forOfferer), ['PCMU:0', 'telephone-event:126']);
     assert.equal(transcode, undefined);
   });
 
   it('keeps the numbers of the answer for what is sent to the answerer', () => {
-    const { forOfferer } = agree([PCMU, EVENT], [PCMU, codec(101, 'telephone-event'), G722], [], flags({}));
+    const { forOfferer } = agree([PCMU, EVENT], [PCMU, codec(101, 'telephone-event'), G722], policy({}), flags({}));
     assert.deepEqual(names(forOfferer), ['PCMU:0', 'telephone-event:101']);
   });
 
-  it('answers with a masked codec that stands first in the offer', () => {
-    const { forOfferer, transcode } = agree([OPUS, PCMU, EVENT48, EVENT], [PCMU, EVENT], ['opus'], flags({}));
+  it('answers with a consumed codec that stands first in the offer', () => {
+    const { forOfferer, transcode } = agree(
+      [OPUS, PCMU, EVENT48, EVENT],
+      [PCMU, EVENT],
+      policy({ consume: ['opus'] }),
+      flags({}),
+    );
     assert.deepEqual(names(forOfferer), ['opus:111', 'telephone-event:110']);
     assert.equal(transcode?.answerer.name, 'PCMU');
   });
 
-  it('codes when there is nothing in common and both are known', () => {
-    const { transcode } = agree([PCMU], [codec(96, 'opus', 48_000, 2)], [], flags({}));
-    assert.equal(transcode?.offerer.name, 'PCMU');
+  it('codes when there is nothing in common and coding was asked for', () => {
+    const answer = [codec(96, 'opus', 48_000, 2)];
+    assert.equal(agree([PCMU], answer, policy({ transcode: ['opus'] }), flags({})).transcode?.offerer.name, 'PCMU');
+    assert.equal(agree([PCMU], answer, policy({}), flags({})).transcode, undefined);
   });
 
-  it('lets an answer through that nobody can code', () => {
-    const { forOfferer, transcode } = agree([PCMU], [G722], [], flags({}));
-    assert.deepEqual(names(forOfferer), ['G722:9']);
+  it('repeats the offer where nobody can code, and lets packets through', () => {
+    const { forOfferer, transcode } = agree([PCMU], [G722], policy({ accept: ['all'] }), flags({}));
+    assert.deepEqual(names(forOfferer), ['PCMU:0']);
     assert.equal(transcode, undefined);
   });
 

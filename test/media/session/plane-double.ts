@@ -15,12 +15,21 @@ export interface OpenEnd {
 
 /** A packet path without packets: it remembers what is open and connected, and a test says what is silent. */
 export class PlaneDouble implements Dataplane {
-  readonly dtls = { algorithm: 'sha-256', fingerprint: 'AA:BB' } as const;
+  readonly dtls = {
+    algorithm: 'sha-256',
+    fingerprint: Array(32).fill('AB').join(':'),
+    certificate: Buffer.from('certificate'),
+  } as const;
   readonly open = new Map<number, OpenEnd>();
   readonly paths = new Map<string, PathSpec>();
   /** Pairs that are left to give. */
   portsLeft = 100;
   #next = 1;
+  readonly #addresses: Readonly<Record<string, string>>;
+
+  constructor(addresses: Readonly<Record<string, string>> = { inside: '10.0.0.1' }) {
+    this.#addresses = addresses;
+  }
 
   openEndpoint(spec: EndpointSpec): Endpoint {
     if (this.portsLeft === 0) throw new DataplaneError('no-ports', 'all taken');
@@ -28,7 +37,7 @@ export class PlaneDouble implements Dataplane {
     const end: OpenEnd = { id: this.#next++, spec, remote: undefined };
     this.open.set(end.id, end);
     const port = spec.socket === 'shared' ? 19_000 : 20_000 + 2 * end.id;
-    const address = spec.interface === 'inside' ? '10.0.0.1' : '127.0.0.1';
+    const address = this.#addresses[spec.interface] ?? '127.0.0.1';
     return {
       id: end.id,
       rtp: { address, port },

@@ -104,7 +104,7 @@ describe('ng offer and answer on a real packet path', () => {
     assert.equal(media?.payloads, '111 110');
     assert.equal(media?.port, 17_997);
     assert.equal(String(media?.mid), '0');
-    assert.equal(media?.setup, 'passive');
+    assert.equal(media?.setup, 'active');
     assert.equal(media?.fingerprint?.hash, plane.dtls.fingerprint);
     assert.ok(text.includes('a=group:BUNDLE 0') && text.includes('a=ice-lite') && text.includes('a=x-unknown:kept'));
     assert.equal(plane.totals().transcoders, 2);
@@ -222,7 +222,7 @@ describe('ng offer and answer on a real packet path', () => {
 
   for (const [what, command, reason] of [
     ['an unknown command', { command: 'dance' }, /Unrecognized command/],
-    ['an offer without SDP', { command: 'offer', 'call-id': 'x', 'from-tag': 'a' }, /No sdp/],
+    ['an offer without SDP', { command: 'offer', 'call-id': 'x', 'from-tag': 'a' }, /No SDP body/],
     ['SDP that is none', { command: 'offer', 'call-id': 'x', 'from-tag': 'a', sdp: 'hello' }, /parse SDP/],
     [
       'an answer to nothing',

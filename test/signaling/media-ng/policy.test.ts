@@ -6,7 +6,7 @@ import type { LegKind } from '../../../signaling/media-port.ts';
 
 const KINDS: readonly LegKind[] = ['plain', 'webrtc'];
 /** rtpengine 10.5 passes over these keys in silence when they are not lists. */
-const LISTS = new Set(['flags', 'replace', 'rtcp-mux', 'SDES']);
+const LISTS = new Set(['flags', 'replace', 'rtcp-mux', 'bundle', 'SDES']);
 
 describe('what signaling asks of a media node', () => {
   for (const from of KINDS) {

@@ -29,6 +29,8 @@ class Encoder {
   virtual ~Encoder() = default;
   // Bytes written, 0 when nothing is to be sent (DTX).
   virtual size_t encode(std::span<const int16_t> samples, std::span<uint8_t> out) = 0;
+  // Share of the packets that the receiver misses, 0 to 1: what redundancy is worth to it.
+  virtual void expectLoss(double) {}
   virtual size_t memoryBytes() const = 0;
 };
 

@@ -107,6 +107,37 @@ size_t writeReport(std::span<uint8_t> out, const SenderState& sender, ReceiverSt
   return length + sdesLength;
 }
 
+size_t writeBye(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now, const char* cname) {
+  const size_t length = writeReport(out, sender, receiver, wallNtp, now, cname);
+  uint8_t* bye = out.data() + length;
+  bye[0] = 0x81;
+  bye[1] = 203;
+  writeU16(bye + 2, 1);
+  writeU32(bye + 4, sender.ssrc);
+  return length + 8;
+}
+
+namespace {
+
+// The report blocks of an XR packet; those that are not VoIP metrics are passed over.
+bool parseExtended(const uint8_t* p, size_t length, RtcpSeen& seen) {
+  size_t offset = 8;
+  while (offset + 4 <= length) {
+    const uint8_t* b = p + offset;
+    const size_t size = 4 * (size_t{readU16(b + 2)} + 1);
+    if (offset + size > length) return false;
+    if (b[0] == 7 && size == 36) {
+      seen.hasVoip = true;
+      seen.voip = {readU32(b + 4),   b[8],  b[9],  b[10], b[11], readU16(b + 12), readU16(b + 14), readU16(b + 16),
+                   readU16(b + 18), b[24], b[26], b[27], readU16(b + 30)};
+    }
+    offset += size;
+  }
+  return offset == length;
+}
+
+}  // namespace
+
 bool parseRtcp(std::span<const uint8_t> packet, uint32_t ours, RtcpSeen& seen) {
   size_t offset = 0;
   if (packet.size() < 8) return false;
@@ -134,6 +165,8 @@ bool parseRtcp(std::span<const uint8_t> packet, uint32_t ours, RtcpSeen& seen) {
       }
     } else if (type == 203) {
       seen.bye = true;
+    } else if (type == 207) {
+      if (length < 8 || !parseExtended(p, length, seen)) return false;
     }
     offset += length;
   }

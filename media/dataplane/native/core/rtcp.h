@@ -60,6 +60,27 @@ struct SenderState {
 size_t writeReport(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now,
                    const char* cname);
 
+// The VoIP metrics block of an extended report (RFC 3611 §4.7), as the far end measured what it received. 127 means
+// unknown for the levels and factors.
+struct VoipMetrics {
+  uint32_t ssrc = 0;
+  uint8_t lossRate = 0;     // of 256
+  uint8_t discardRate = 0;  // of 256
+  uint8_t burstDensity = 0;
+  uint8_t gapDensity = 0;
+  uint16_t burstMs = 0;
+  uint16_t gapMs = 0;
+  uint16_t roundTripMs = 0;
+  uint16_t endSystemMs = 0;
+  uint8_t rFactor = 127;
+  uint8_t mosLq = 127;  // times 10
+  uint8_t mosCq = 127;
+  uint16_t jitterBufferMs = 0;
+};
+
+// BYE (RFC 3550 §6.6) of a stream of ours that ends, with what goes before it in a compound. The length.
+size_t writeBye(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now, const char* cname);
+
 struct RtcpSeen {
   bool senderReport = false;
   uint32_t ntpMiddle = 0;
@@ -69,6 +90,8 @@ struct RtcpSeen {
   uint32_t lastSr = 0;
   uint32_t delaySinceLastSr = 0;
   uint8_t fractionLost = 0;
+  bool hasVoip = false;
+  VoipMetrics voip;
 };
 
 // Walks a compound packet; false when it is malformed.

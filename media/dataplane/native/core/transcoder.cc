@@ -91,6 +91,8 @@ class TranscoderImpl final : public Transcoder {
     return 0;
   }
 
+  void expectLoss(double share) override { encoder_->expectLoss(share); }
+
   TranscoderStats stats() const override {
     TranscoderStats stats = stats_;
     stats.targetDelayMs = delay_.targetMs();

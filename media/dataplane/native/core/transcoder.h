@@ -79,6 +79,8 @@ class Transcoder {
   // One plain RTP packet into `out` (at least 1,500 bytes); its length, 0 when nothing is due.
   // Call until it gives 0.
   virtual size_t poll(Micros now, std::span<uint8_t> out) = 0;
+  // Of a receiver's report (RFC 3550 §6.4.1): the share of our packets that it misses, 0 to 1.
+  virtual void expectLoss(double share) = 0;
   virtual TranscoderStats stats() const = 0;
   // Bytes this object holds, for the node's memory counters.
   virtual size_t memoryBytes() const = 0;

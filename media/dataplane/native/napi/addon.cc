@@ -69,21 +69,22 @@ bool readAddress(Reader& object, const char* key, Address& out) {
 
 bool readSuite(Reader& key, SrtpSuite& suite) {
   const std::string name = key.text("suite");
-  if (name == "AES_CM_128_HMAC_SHA1_80") suite = SrtpSuite::kAesCm128Sha1_80;
-  else if (name == "AES_CM_128_HMAC_SHA1_32") suite = SrtpSuite::kAesCm128Sha1_32;
-  else if (name == "AEAD_AES_128_GCM") suite = SrtpSuite::kAeadAes128Gcm;
-  else if (name == "AEAD_AES_256_GCM") suite = SrtpSuite::kAeadAes256Gcm;
-  else {
-    key.fail("suite", "an SRTP suite of this node");
-    return false;
+  for (size_t i = 0; i < static_cast<size_t>(SrtpSuite::kCount); i++) {
+    suite = static_cast<SrtpSuite>(i);
+    if (name == srtpSuite(suite).name) return true;
   }
-  return true;
+  key.fail("suite", "an SRTP suite of this node");
+  return false;
 }
 
 bool readKey(Reader crypto, const char* which, SrtpKey& out) {
   Reader key = crypto.object(which);
   if (crypto.failed() || !readSuite(key, out.suite)) return false;
   const std::vector<uint8_t> material = key.bytes("keySalt");
+  for (const auto& [name, flag] : {std::pair{"unencryptedRtp", &out.unencryptedRtp}, std::pair{"unencryptedRtcp", &out.unencryptedRtcp},
+                                   std::pair{"unauthenticatedRtp", &out.unauthenticatedRtp}}) {
+    if (key.has(name)) *flag = key.flag(name);
+  }
   if (key.failed()) return false;
   const size_t keyLength = srtpKeyLength(out.suite);
   if (material.size() != keyLength + srtpSaltLength(out.suite)) {
@@ -163,11 +164,7 @@ bool readFormat(Reader& format, PayloadFormat& out) {
   return !format.failed();
 }
 
-bool readPath(Reader path, PathSpec& out) {
-  const std::string mode = path.text("mode");
-  if (path.failed()) return false;
-  if (mode == "relay") return true;
-  TranscoderConfig config;
+bool readTranscoding(Reader path, TranscoderConfig& config) {
   bool ok = true;
   path.list("in", [&](Reader entry) {
     PayloadFormat format;
@@ -189,9 +186,30 @@ bool readPath(Reader path, PathSpec& out) {
   if (path.failed()) return false;
   config.jitterMinMs = static_cast<uint32_t>(jitter.number("minMs", 0, 2000));
   config.jitterMaxMs = static_cast<uint32_t>(jitter.number("maxMs", 0, 2000));
-  if (!ok || jitter.failed()) return false;
-  out = std::move(config);
-  return true;
+  return ok && !jitter.failed();
+}
+
+bool readPath(Reader path, PathSpec& out) {
+  const std::string mode = path.text("mode");
+  if (path.failed()) return false;
+  if (path.has("gate")) {
+    const std::string gate = path.text("gate");
+    if (gate == "blocked") out.gate = Gate::kBlocked;
+    else if (gate == "silent") out.gate = Gate::kSilent;
+    else if (gate != "open") path.fail("gate", "open, blocked or silent");
+  }
+  if (path.has("events")) {
+    Reader events = path.object("events");
+    events.list("formats", [&](Reader entry) {
+      out.events.push_back({static_cast<uint8_t>(entry.number("pt", 0, 127)), static_cast<uint32_t>(entry.number("clockRate", 1000, 192000))});
+    });
+    out.detectEvents = events.flag("detect");
+    out.blockEvents = events.flag("block");
+    if (events.failed()) return false;
+  }
+  if (path.failed()) return false;
+  if (mode == "relay") return true;
+  return readTranscoding(path, out.transcode.emplace());
 }
 
 napi_value drops(napi_env env, const Drops& dropped) {
@@ -219,6 +237,7 @@ napi_value openEndpoint(napi_env env, napi_callback_info info) {
     spec.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return nullptr;
   }
+  spec.raw = object.has("raw") && object.flag("raw");
   if (object.failed()) return nullptr;
   Dataplane::Opened opened;
   Dataplane::Failure failure;
@@ -238,16 +257,23 @@ napi_value configure(napi_env env, napi_callback_info info) {
   RemoteSpec remote;
   if (!readAddress(object, "rtp", remote.rtp) || !readAddress(object, "rtcp", remote.rtcp)) return nullptr;
   const std::string learning = object.text("learning");
-  remote.learning = learning == "off"         ? Learning::kOff
-                    : learning == "immediate" ? Learning::kImmediate
-                    : learning == "delayed"   ? Learning::kDelayed
-                                              : Learning::kHeuristic;
-  remote.strictSource = object.flag("strictSource");
+  remote.rules.learning = learning == "off"          ? Learning::kOff
+                          : learning == "asymmetric" ? Learning::kAsymmetric
+                          : learning == "immediate"  ? Learning::kImmediate
+                          : learning == "delayed"    ? Learning::kDelayed
+                                                     : Learning::kHeuristic;
+  remote.rules.strictSource = object.flag("strictSource");
+  remote.rules.mediaHandover = object.has("mediaHandover") && object.flag("mediaHandover");
   remote.rtcpMux = object.flag("rtcpMux");
   if (!readCrypto(object, remote.crypto)) return nullptr;
   if (object.has("ice")) {
     Reader ice = object.object("ice");
     remote.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
+    if (ice.failed()) return nullptr;
+  }
+  if (object.has("localIce")) {
+    Reader ice = object.object("localIce");
+    remote.localIce = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return nullptr;
   }
   if (object.failed()) return nullptr;
@@ -272,6 +298,57 @@ napi_value setPath(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+// What an endpoint knows of its sources. Times are ages in milliseconds.
+napi_value sources(napi_env env, const EndpointStats& s) {
+  const auto age = [&s](Micros at) { return static_cast<double>((s.now - at) / 1000); };
+  const auto list = [env](size_t size, const auto& entry) {
+    napi_value out = nullptr;
+    napi_create_array_with_length(env, size, &out);
+    for (size_t i = 0; i < size; i++) napi_set_element(env, out, static_cast<uint32_t>(i), entry(i));
+    return out;
+  };
+  const auto component = [](bool rtcp) { return std::string(rtcp ? "rtcp" : "rtp"); };
+  Writer out(env);
+  out.set("openedMs", age(s.openedAt)).flag("frozen", s.frozen);
+  if (s.signalledAt >= 0) out.set("signalledMs", age(s.signalledAt));
+  if (s.lastReceivedAt >= 0) out.set("lastReceivedMs", age(s.lastReceivedAt));
+  if (s.lastSentAt >= 0) out.set("lastSentMs", age(s.lastSentAt));
+  out.set("learned", list(s.learned.size(), [&](size_t i) {
+    const LearnedSource& l = s.learned[i];
+    return Writer(env)
+        .set("component", component(l.rtcp))
+        .set("from", hostPort(env, l.from))
+        .set("how", std::string(l.ice ? "ice" : kVerdictNames[static_cast<size_t>(l.how)]))
+        .set("ageMs", age(l.at))
+        .value();
+  }));
+  out.set("refused", list(s.refused.size(), [&](size_t i) {
+    const RefusedSource& r = s.refused[i];
+    return Writer(env)
+        .set("component", component(r.rtcp))
+        .set("from", hostPort(env, r.from))
+        .set("reason", std::string(kDropNames[r.why]))
+        .set("packets", static_cast<double>(r.packets))
+        .set("firstAgeMs", age(r.firstAt))
+        .set("lastAgeMs", age(r.lastAt))
+        .value();
+  }));
+  out.set("refusedElsewhere", static_cast<double>(s.refusedElsewhere));
+  return out.value();
+}
+
+napi_value voipMetrics(napi_env env, const VoipMetrics& v) {
+  Writer out(env);
+  out.set("ssrc", v.ssrc).set("lossRate", v.lossRate / 256.0).set("discardRate", v.discardRate / 256.0);
+  out.set("burstDensity", v.burstDensity / 256.0).set("gapDensity", v.gapDensity / 256.0);
+  out.set("burstMs", v.burstMs).set("gapMs", v.gapMs).set("roundTripMs", v.roundTripMs).set("endSystemMs", v.endSystemMs);
+  if (v.rFactor != 127) out.set("rFactor", v.rFactor);
+  if (v.mosLq != 127) out.set("mosLq", v.mosLq / 10.0);
+  if (v.mosCq != 127) out.set("mosCq", v.mosCq / 10.0);
+  out.set("jitterBufferMs", v.jitterBufferMs);
+  return out.value();
+}
+
 napi_value stats(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (!call.open()) return nullptr;
@@ -292,6 +369,8 @@ napi_value stats(napi_env env, napi_callback_info info) {
   if (s.remoteRtcp.known()) out.set("remoteRtcp", hostPort(env, s.remoteRtcp));
   if (s.lastPacketMs) out.set("lastPacketMs", static_cast<double>(*s.lastPacketMs));
   if (s.roundTripMs) out.set("roundTripMs", *s.roundTripMs);
+  out.set("source", sources(env, s));
+  if (s.voip) out.set("voipMetrics", voipMetrics(env, *s.voip));
   if (s.playout) {
     Writer playout(env);
     playout.set("concealedMs", static_cast<double>(s.playout->concealedMs))
@@ -363,12 +442,17 @@ napi_value closeAll(napi_env env, napi_callback_info info) {
 void deliver(napi_env env, napi_value function, void*, void* data) {
   const std::unique_ptr<Event> event(static_cast<Event*>(data));
   if (env == nullptr || function == nullptr) return;
-  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet"};
+  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf"};
   Writer out(env);
   out.set("type", std::string(kTypes[static_cast<size_t>(event->type)])).set("endpoint", static_cast<double>(event->endpoint));
-  if (event->type == Event::Type::kLearned) out.set("component", std::string(event->rtcp ? "rtcp" : "rtp"));
+  const bool source = event->type == Event::Type::kLearned || event->type == Event::Type::kRefused;
+  if (source) out.set("component", std::string(event->rtcp ? "rtcp" : "rtp"));
+  if (event->type == Event::Type::kRefused) out.set("packets", static_cast<double>(event->packets));
+  if (event->type == Event::Type::kDtmf) {
+    out.set("event", event->key.event).set("durationMs", event->key.durationMs).set("volume", event->key.volume);
+  }
   if (event->type == Event::Type::kDtls) out.set("state", std::string(event->connected ? "connected" : "failed"));
-  if (!event->reason.empty()) out.set("reason", event->reason);
+  if (!event->reason.empty()) out.set(event->type == Event::Type::kLearned ? "how" : "reason", event->reason);
   if (event->remote.known()) out.set("remote", hostPort(env, event->remote));
   napi_value argument = out.value();
   napi_value self = undefined(env);
@@ -417,6 +501,7 @@ napi_value create(napi_env env, napi_callback_info info) {
   }
   Writer methods(env);
   methods.set("fingerprint", handle->plane->fingerprint());
+  methods.set("certificate", handle->plane->certificate());
   const std::pair<const char*, napi_callback> table[] = {
       {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"stats", stats},
       {"closeEndpoint", closeEndpoint}, {"idle", idle}, {"totals", totals}, {"close", closeAll},

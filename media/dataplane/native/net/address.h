@@ -49,6 +49,7 @@ class Address {
   }
   int family() const { return storage_.any.sa_family; }
   uint16_t port() const { return ntohs(family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port); }
+  void setPort(uint16_t port) { (family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port) = htons(port); }
   const sockaddr* sockaddrPtr() const { return &storage_.any; }
   socklen_t length() const { return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in); }
   // The bytes of the IP address: 4 or 16.

@@ -5,6 +5,13 @@
 #include <functional>
 
 namespace causeway {
+namespace {
+
+constexpr const char* kIceLengths = "the shared port needs ICE credentials of at least 4 and 22 characters";  // RFC 8445 §5.3
+
+bool longEnough(const IceCredentials& ice) { return ice.ufrag.size() >= 4 && ice.pwd.size() >= 22; }
+
+}  // namespace
 
 std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, EventSink sink, std::string& error) {
   std::unique_ptr<Dataplane> plane(new Dataplane());
@@ -18,7 +25,7 @@ std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, Ev
   }
   plane->ports_ = std::make_unique<PortRange>(options.portMin, options.portMax);
   for (unsigned i = 0; i < options.threads; i++) {
-    plane->workers_.push_back(std::make_unique<Worker>(plane->counters_, *plane->identity_, plane->sink_));
+    plane->workers_.push_back(std::make_unique<Worker>(*plane->identity_, plane->sink_));
     if (!plane->workers_.back()->start(error)) return nullptr;
   }
   for (const Interface& interface : options.interfaces) {
@@ -35,9 +42,9 @@ std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, Ev
     const int bytes = 4 << 20;
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    plane->shared_.push_back(std::make_unique<SharedPort>(fd, interface.name, plane->counters_));
+    plane->shared_.push_back(std::make_unique<SharedPort>(fd, interface.name));
     const size_t index = plane->shared_.size() - 1;
-    if (!plane->workers_[index % plane->workers_.size()]->serve(plane->shared_.back().get(), index, error)) return nullptr;
+    if (!plane->workers_[index % plane->workers_.size()]->serve(plane->shared_.back().get(), error)) return nullptr;
   }
   return plane;
 }
@@ -79,8 +86,8 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
   endpoint->spec = spec;
   endpoint->worker = workers_[std::hash<std::string>{}(spec.affinity) % workers_.size()].get();
   if (spec.socket == SocketKind::kShared) {
-    if (!spec.ice || spec.ice->ufrag.size() < 4 || spec.ice->pwd.size() < 22) {
-      failure = {"bad-argument", "the shared port needs ICE credentials of at least 4 and 22 characters"};
+    if (!spec.ice || !longEnough(*spec.ice)) {
+      failure = {"bad-argument", kIceLengths};
       return false;
     }
     endpoint->shared = shared_[index].get();
@@ -97,7 +104,7 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
     endpoint->port = bound.port;
   }
   {
-    const std::lock_guard lock(endpoint->worker->mutex());
+    const Worker::Hold hold(*endpoint->worker);
     if (!endpoint->worker->add(*endpoint)) {
       endpoint->worker->remove(*endpoint);
       if (endpoint->shared == nullptr) ports_->release(endpoint->port, endpoint->rtcpFd >= 0);
@@ -107,7 +114,7 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
   }
   // Last: from here on the shared port's thread may find it.
   if (endpoint->shared != nullptr && !endpoint->shared->add(spec.ice->ufrag, endpoint.get())) {
-    const std::lock_guard lock(endpoint->worker->mutex());
+    const Worker::Hold hold(*endpoint->worker);
     endpoint->worker->remove(*endpoint);
     failure = {"bad-argument", "the ICE ufrag is in use"};
     return false;
@@ -124,7 +131,18 @@ bool Dataplane::configure(uint64_t id, const RemoteSpec& remote, Failure& failur
     failure = {"closed", "the endpoint is closed"};
     return false;
   }
-  const std::lock_guard lock(endpoint->worker->mutex());
+  const auto& ice = endpoint->spec.ice;
+  if (remote.localIce && ice && remote.localIce->ufrag != ice->ufrag) {
+    if (!longEnough(*remote.localIce)) {
+      failure = {"bad-argument", kIceLengths};
+      return false;
+    }
+    if (endpoint->shared != nullptr && !endpoint->shared->add(remote.localIce->ufrag, endpoint)) {
+      failure = {"bad-argument", "the ICE ufrag is in use"};
+      return false;
+    }
+  }
+  const Worker::Hold hold(*endpoint->worker);
   endpoint->worker->configure(*endpoint, remote);
   return true;
 }
@@ -140,7 +158,7 @@ bool Dataplane::setPath(uint64_t fromId, uint64_t toId, const PathSpec& spec, Fa
     failure = {"bad-argument", "both ends of a path need the same affinity"};
     return false;
   }
-  const std::lock_guard lock(from->worker->mutex());
+  const Worker::Hold hold(*from->worker);
   std::string error;
   if (from->worker->setPath(*from, *to, spec, error)) return true;
   failure = {"bad-argument", error};
@@ -150,7 +168,7 @@ bool Dataplane::setPath(uint64_t fromId, uint64_t toId, const PathSpec& spec, Fa
 bool Dataplane::clearPath(uint64_t fromId, uint64_t toId, Failure&) {
   Endpoint* from = find(fromId);
   if (from == nullptr) return true;
-  const std::lock_guard lock(from->worker->mutex());
+  const Worker::Hold hold(*from->worker);
   if (from->out && from->out->to->id == toId) from->worker->clearPath(*from);
   return true;
 }
@@ -158,7 +176,7 @@ bool Dataplane::clearPath(uint64_t fromId, uint64_t toId, Failure&) {
 bool Dataplane::stats(uint64_t id, EndpointStats& out) {
   Endpoint* endpoint = find(id);
   if (endpoint == nullptr) return false;
-  const std::lock_guard lock(endpoint->worker->mutex());
+  const Worker::Hold hold(*endpoint->worker);
   endpoint->worker->stats(*endpoint, out);
   return true;
 }
@@ -169,7 +187,7 @@ void Dataplane::closeEndpoint(uint64_t id) {
   Endpoint& endpoint = *found->second;
   if (endpoint.shared != nullptr) endpoint.shared->remove(&endpoint);
   {
-    const std::lock_guard lock(endpoint.worker->mutex());
+    const Worker::Hold hold(*endpoint.worker);
     endpoint.worker->remove(endpoint);
   }
   if (endpoint.shared == nullptr) ports_->release(endpoint.port, endpoint.rtcpFd >= 0);
@@ -180,7 +198,7 @@ std::vector<uint64_t> Dataplane::idle(int64_t olderThanMs) {
   std::vector<uint64_t> ids;
   const Micros now = monotonicNow();
   for (const auto& [id, endpoint] : endpoints_) {
-    const std::lock_guard lock(endpoint->worker->mutex());
+    const Worker::Hold hold(*endpoint->worker);
     const Micros since = endpoint->lastRtpAt < 0 ? endpoint->openedAt : endpoint->lastRtpAt;
     if (now - since > olderThanMs * 1000) ids.push_back(id);
   }
@@ -189,22 +207,26 @@ std::vector<uint64_t> Dataplane::idle(int64_t olderThanMs) {
 
 Totals Dataplane::totals() {
   Totals totals;
-  totals.endpoints = counters_.endpoints;
-  totals.paths = counters_.paths;
-  totals.transcoders = counters_.transcoders;
+  const auto sum = [&totals](const Counters& counters) {
+    totals.endpoints += counters.endpoints.get();
+    totals.paths += counters.paths.get();
+    totals.transcoders += counters.transcoders.get();
+    totals.nativeBytes += static_cast<int64_t>(counters.nativeBytes.get());
+    totals.packetsReceived += counters.packetsReceived.get();
+    totals.packetsSent += counters.packetsSent.get();
+    totals.bytesReceived += counters.bytesReceived.get();
+    totals.bytesSent += counters.bytesSent.get();
+    for (size_t i = 0; i < kDropCount; i++) totals.dropped[i] += counters.dropped[i].get();
+    totals.dtlsConnected += counters.dtlsConnected.get();
+    totals.dtlsFailed += counters.dtlsFailed.get();
+  };
+  for (const auto& worker : workers_) sum(worker->counters());
+  for (const auto& port : shared_) sum(port->counters());
   totals.portsInUse = ports_->inUse();
   totals.portsTotal = ports_->total();
-  totals.nativeBytes = counters_.nativeBytes;
   totals.threads = static_cast<unsigned>(workers_.size());
-  totals.packetsReceived = counters_.packetsReceived;
-  totals.packetsSent = counters_.packetsSent;
-  totals.bytesReceived = counters_.bytesReceived;
-  totals.bytesSent = counters_.bytesSent;
-  for (size_t i = 0; i < kDropCount; i++) totals.dropped[i] = counters_.dropped[i];
   totals.cpuMs = cpuBefore_;
   for (const auto& worker : workers_) totals.cpuMs += worker->cpuMs();
-  totals.dtlsConnected = counters_.dtlsConnected;
-  totals.dtlsFailed = counters_.dtlsFailed;
   return totals;
 }
 

@@ -28,6 +28,7 @@ class Dataplane {
   ~Dataplane();
 
   const std::string& fingerprint() const { return identity_->fingerprint(); }
+  const std::string& certificate() const { return identity_->certificate(); }
   bool open(const EndpointSpec& spec, Opened& opened, Failure& failure);
   bool configure(uint64_t id, const RemoteSpec& remote, Failure& failure);
   bool setPath(uint64_t from, uint64_t to, const PathSpec& spec, Failure& failure);
@@ -45,7 +46,6 @@ class Dataplane {
 
   DataplaneOptions options_;
   EventSink sink_;
-  Counters counters_;
   std::unique_ptr<DtlsIdentity> identity_;
   std::unique_ptr<PortRange> ports_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -98,6 +98,8 @@ std::unique_ptr<DtlsIdentity> DtlsIdentity::create(std::string& error) {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, [](int, X509_STORE_CTX*) { return 1; });
     SSL_CTX_set_options(context, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    // After the handshake hardly anything is read or written any more.
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context, 1);
     ok = SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1 &&
          SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES") == 1 &&
@@ -113,6 +115,13 @@ std::unique_ptr<DtlsIdentity> DtlsIdentity::create(std::string& error) {
       identity->fingerprint_ += hex[digest[i] >> 4];
       identity->fingerprint_ += hex[digest[i] & 15];
     }
+    uint8_t* der = nullptr;
+    const int length = i2d_X509(certificate, &der);
+    for (int i = 0; i < length; i++) {
+      identity->certificate_ += hex[der[i] >> 4];
+      identity->certificate_ += hex[der[i] & 15];
+    }
+    OPENSSL_free(der);
   }
   if (!ok) error = lastError("cannot make the DTLS certificate");
   X509_free(certificate);
@@ -252,8 +261,14 @@ bool DtlsSession::exportKeys() {
   static const char kLabel[] = "EXTRACTOR-dtls_srtp";
   if (SSL_export_keying_material(ssl_, material.data(), material.size(), kLabel, sizeof(kLabel) - 1, nullptr, 0, 0) != 1) return false;
   const uint8_t* p = material.data();
-  SrtpKey client{suite, {p, p + key}, {p + 2 * key, p + 2 * key + salt}};
-  SrtpKey server{suite, {p + key, p + 2 * key}, {p + 2 * key + salt, p + 2 * (key + salt)}};
+  const auto slice = [p](size_t from, size_t size) { return std::vector<uint8_t>(p + from, p + from + size); };
+  SrtpKey client;
+  SrtpKey server;
+  client.suite = server.suite = suite;
+  client.key = slice(0, key);
+  server.key = slice(key, key);
+  client.salt = slice(2 * key, salt);
+  server.salt = slice(2 * key + salt, salt);
   keys_ = client_ ? DtlsKeys{server, client} : DtlsKeys{client, server};
   OPENSSL_cleanse(material.data(), material.size());
   return true;

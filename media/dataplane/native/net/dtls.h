@@ -29,10 +29,12 @@ class DtlsIdentity {
   DtlsIdentity(const DtlsIdentity&) = delete;
   DtlsIdentity& operator=(const DtlsIdentity&) = delete;
   const std::string& fingerprint() const { return fingerprint_; }  // SHA-256, upper-case hex with colons
+  const std::string& certificate() const { return certificate_; }  // DER, in hex
   SSL_CTX* context() const { return context_; }
 
  private:
   DtlsIdentity() = default;
+  std::string certificate_;
   SSL_CTX* context_ = nullptr;
   std::string fingerprint_;
 };

@@ -1,4 +1,4 @@
-// One party's end of one media line. Guarded by its worker's mutex, but for what is constant after opening.
+// One party's end of one media line. Guarded by its worker's lock, but for what is constant after opening.
 #pragma once
 
 #include <memory>
@@ -18,23 +18,20 @@ struct Endpoint;
 struct Path {
   Endpoint* to = nullptr;
   std::unique_ptr<Transcoder> transcoder;  // null: relay
-  TranscoderConfig config;
-  int64_t countedBytes = 0;
+  PathSpec spec;
+  bool watched = false;  // its gate is not open, or its telephone-events matter
+  TelephoneEventWatch events;
+  uint64_t countedBytes = 0;
 };
 
-// How a source proves itself where there is no ICE.
-struct SourceLearner {
-  Address current;
-  bool locked = false;
-  Micros since = 0;
-  int rank = -1;
-
-  void expect(const Address& address) {
-    current = address;
-    locked = false;
-    since = 0;
-    rank = -1;
-  }
+// What an endpoint has to tell about its sources. Bounded: the last few it took to, the first few it refused.
+struct SourceRecord {
+  static constexpr size_t kMaxLearned = 8;
+  static constexpr size_t kMaxRefused = 8;
+  std::vector<LearnedSource> learned;
+  std::vector<RefusedSource> refused;
+  uint64_t refusedElsewhere = 0;
+  Micros toldAt = 0;
 };
 
 struct Endpoint {
@@ -45,6 +42,8 @@ struct Endpoint {
   int rtpFd = -1;
   int rtcpFd = -1;
   uint16_t port = 0;
+  uint32_t rtpSocket = 0;  // places in the worker's table
+  uint32_t rtcpSocket = 0;
 
   bool configured = false;
   RemoteSpec remote;
@@ -58,7 +57,10 @@ struct Endpoint {
   };
   std::vector<Checked> checked;
   Address selected;
+  Address selectedRtcp;  // of component 2, where RTCP has a port of its own
   bool nominated = false;
+  // While ICE restarts: what held before, until a pair of the new credentials is nominated (RFC 8445 §9).
+  std::optional<IceCredentials> formerIce;
 
   std::unique_ptr<DtlsSession> dtls;
   bool dtlsReported = false;
@@ -68,11 +70,14 @@ struct Endpoint {
   std::optional<Path> out;
   std::vector<Endpoint*> feeders;  // whose paths end here
 
-  int64_t countedBytes = 0;  // of nativeBytes
+  uint64_t countedBytes = 0;  // of nativeBytes
 
   Micros openedAt = 0;
+  Micros signalledAt = -1;
   Micros lastRtpAt = -1;
+  Micros lastSentAt = -1;
   Micros scheduledAt = kNever;
+  size_t heapIndex = 0;
   Micros reportAt = kNever;
 
   uint64_t receivedPackets = 0;
@@ -85,6 +90,8 @@ struct Endpoint {
   SenderState sender;
   uint16_t lastSequence = 0;
   double roundTripMs = -1;
+  std::unique_ptr<SourceRecord> record;
+  std::unique_ptr<VoipMetrics> voip;
 
   bool ice() const { return spec.ice.has_value(); }
   bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }

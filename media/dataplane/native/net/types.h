@@ -9,9 +9,12 @@
 #include <variant>
 #include <vector>
 
+#include "../core/rtcp.h"
+#include "../core/telephone_event.h"
 #include "../core/transcoder.h"
 #include "address.h"
 #include "dtls.h"
+#include "source_learner.h"
 #include "srtp.h"
 
 namespace causeway {
@@ -42,9 +45,8 @@ struct EndpointSpec {
   std::string interface;
   std::string affinity;
   std::optional<IceCredentials> ice;
+  bool raw = false;  // datagrams of which nothing is known but their source
 };
-
-enum class Learning : uint8_t { kOff, kImmediate, kDelayed, kHeuristic };
 
 struct SdesSpec {
   SrtpKey receive;
@@ -61,15 +63,31 @@ using CryptoSpec = std::variant<std::monostate, SdesSpec, DtlsSpec>;
 struct RemoteSpec {
   Address rtp;
   Address rtcp;
-  Learning learning = Learning::kHeuristic;
-  bool strictSource = false;
+  LearningRules rules;
   bool rtcpMux = false;
   CryptoSpec crypto;
   std::optional<IceCredentials> ice;
+  std::optional<IceCredentials> localIce;  // ours from now on; others than before restart ICE
 };
 
-// Empty: relay.
-using PathSpec = std::optional<TranscoderConfig>;
+enum class Gate : uint8_t {
+  kOpen,
+  kBlocked,  // dropped; telephone-events pass
+  kSilent,   // the codec's silence instead of the payload; codecs without one are dropped
+};
+
+struct EventFormat {
+  uint8_t pt = 0;
+  uint32_t clockRate = 8000;
+};
+
+struct PathSpec {
+  std::optional<TranscoderConfig> transcode;  // empty: relay
+  Gate gate = Gate::kOpen;
+  std::vector<EventFormat> events;  // the sender's telephone-event payload types
+  bool detectEvents = false;
+  bool blockEvents = false;
+};
 
 enum Drop : uint8_t {
   kDropMalformed,
@@ -81,13 +99,33 @@ enum Drop : uint8_t {
   kDropNoRemote,
   kDropSend,
   kDropIce,
+  kDropGated,
   kDropCount,
 };
 
 inline constexpr std::array<const char*, kDropCount> kDropNames = {"malformed", "unknown-source", "authentication", "replay",
                                                                    "no-keys",   "no-path",        "no-remote",      "send",
-                                                                   "ice"};
+                                                                   "ice",       "gated"};
 using Drops = std::array<uint64_t, kDropCount>;
+
+// A source that an endpoint has taken to, and why (source_learner.h; `ice`: a checked pair).
+struct LearnedSource {
+  Address from;
+  Micros at = 0;
+  bool rtcp = false;
+  bool ice = false;
+  SourceVerdict how = SourceVerdict::kFirst;
+};
+
+// A source that an endpoint would not hear.
+struct RefusedSource {
+  Address from;
+  Micros firstAt = 0;
+  Micros lastAt = 0;
+  uint64_t packets = 0;
+  bool rtcp = false;
+  Drop why = kDropUnknownSource;
+};
 
 struct EndpointStats {
   uint64_t receivedPackets = 0;
@@ -105,6 +143,16 @@ struct EndpointStats {
   bool iceConnected = false;
   std::optional<double> roundTripMs;
   std::optional<TranscoderStats> playout;
+  Micros now = 0;
+  Micros openedAt = 0;
+  Micros signalledAt = -1;
+  Micros lastReceivedAt = -1;
+  Micros lastSentAt = -1;
+  bool frozen = false;
+  std::vector<LearnedSource> learned;
+  std::vector<RefusedSource> refused;
+  uint64_t refusedElsewhere = 0;  // packets of sources for which there was no room
+  std::optional<VoipMetrics> voip;
 };
 
 struct Totals {
@@ -126,13 +174,15 @@ struct Totals {
 };
 
 struct Event {
-  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket };
+  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf };
   Type type = Type::kLearned;
   uint64_t endpoint = 0;
   bool rtcp = false;
   bool connected = false;
   std::string reason;
   Address remote;
+  uint64_t packets = 0;  // of kRefused: from there, so far
+  TelephoneEvent key;
 };
 
 }  // namespace causeway

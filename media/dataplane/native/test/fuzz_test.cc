@@ -80,8 +80,12 @@ void transcoders(Mutator& mutator, int rounds) {
 }
 
 void srtp(Mutator& mutator, int rounds) {
-  for (const SrtpSuite suite : {SrtpSuite::kAesCm128Sha1_80, SrtpSuite::kAesCm128Sha1_32, SrtpSuite::kAeadAes128Gcm, SrtpSuite::kAeadAes256Gcm}) {
-    const SrtpKey key{suite, Bytes(srtpKeyLength(suite), 7), Bytes(srtpSaltLength(suite), 9)};
+  for (const SrtpSuite suite : {SrtpSuite::kAesCm128Sha1_80, SrtpSuite::kAesCm128Sha1_32, SrtpSuite::kAeadAes128Gcm, SrtpSuite::kAeadAes256Gcm,
+                                SrtpSuite::kF8128Sha1_80}) {
+    SrtpKey key;
+    key.suite = suite;
+    key.key = Bytes(srtpKeyLength(suite), 7);
+    key.salt = Bytes(srtpSaltLength(suite), 9);
     auto sender = SrtpContext::create(key);
     auto receiver = SrtpContext::create(key);
     if (!sender || !receiver) std::abort();

@@ -73,7 +73,9 @@ int main() {
     TranscoderConfig config;
     config.in = {{0, Codec::kPcmu, 8000, 1, 20, 0, true, false, 48000}};
     config.out = {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000};
-    plane->setPath(a.id, b.id, round % 2 == 0 ? PathSpec{config} : PathSpec{}, failure);
+    PathSpec transcode;
+    transcode.transcode = config;
+    plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : PathSpec{}, failure);
     plane->setPath(b.id, w.id, PathSpec{}, failure);
     usleep(30'000);
     EndpointStats stats;

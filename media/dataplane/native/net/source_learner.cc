@@ -1,0 +1,75 @@
+#include "source_learner.h"
+
+namespace causeway {
+namespace {
+
+constexpr Micros kWindowUs = 3'000'000;  // as rtpengine's users know it
+constexpr Micros kGapUs = 500'000;       // while learning: so long silent, another may be the one
+constexpr Micros kSilentUs = 1'000'000;  // frozen: so long silent, and its stream may have moved
+
+}  // namespace
+
+void SourceLearner::signalled(const Address& expected, const LearningRules& rules, Micros now) {
+  if (!(expected == expected_)) {
+    learnt_ = false;
+    again_ = false;
+    rank_ = -1;
+    source_ = Address();
+  }
+  again_ = again_ || frozen_;
+  frozen_ = learnt_ && (rules.strictSource || rules.learning == Learning::kImmediate || rules.learning == Learning::kAsymmetric);
+  expected_ = expected;
+  rules_ = rules;
+  windowAt_ = now;
+}
+
+void SourceLearner::reopen(Micros now) {
+  frozen_ = false;
+  again_ = true;
+  rank_ = -1;
+  windowAt_ = now;
+}
+
+// 3: address and port of SDP, 2: address, 1: port.
+int SourceLearner::likeness(const Address& from) const {
+  if (!expected_.known()) return 0;
+  return (expected_.sameHost(from) ? 2 : 0) + (expected_.port() == from.port() ? 1 : 0);
+}
+
+SourceVerdict SourceLearner::judge(const Address& from, const SourceProof& proof, Micros now) const {
+  if (rules_.learning == Learning::kOff) return from == expected_ ? SourceVerdict::kKnown : SourceVerdict::kRefused;
+  if (!learnt_) return SourceVerdict::kFirst;
+  if (from == source_) return SourceVerdict::kKnown;
+  const bool same = proof.keys || proof.sameSsrc;
+  const Micros silent = now - takenAt_;
+  if (!frozen_) {
+    if (!again_) {
+      const int rank = likeness(from);
+      if (rules_.learning == Learning::kHeuristic ? rank > rank_ : rank == 3) return SourceVerdict::kBetter;
+      if (silent >= kGapUs) return SourceVerdict::kMoved;
+    } else if (silent >= kGapUs && (same || source_.sameHost(from))) {
+      return SourceVerdict::kMoved;
+    }
+    return SourceVerdict::kRefused;
+  }
+  if (rules_.mediaHandover && (same || silent >= kSilentUs)) return same ? SourceVerdict::kMoved : SourceVerdict::kHandover;
+  if (!rules_.strictSource && same && silent >= kSilentUs) return SourceVerdict::kMoved;
+  return SourceVerdict::kRefused;
+}
+
+void SourceLearner::take(const Address& from, SourceVerdict verdict, Micros now) {
+  takenAt_ = now;
+  if (verdict == SourceVerdict::kRefused || rules_.learning == Learning::kOff) return;
+  if (verdict != SourceVerdict::kKnown) {
+    source_ = from;
+    rank_ = static_cast<int8_t>(likeness(from));
+    // Of the heuristic the time runs from the first packet: there is nothing to compare before it.
+    if (!learnt_ && rules_.learning == Learning::kHeuristic) windowAt_ = now;
+    learnt_ = true;
+  }
+  if (frozen_) return;
+  const bool at = rules_.learning == Learning::kImmediate || rules_.learning == Learning::kAsymmetric;
+  frozen_ = at || rank_ == 3 || now - windowAt_ >= kWindowUs;
+}
+
+}  // namespace causeway

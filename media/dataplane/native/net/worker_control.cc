@@ -1,0 +1,243 @@
+// What the control plane asks of a worker: endpoints, what is known of their far sides, paths. Under the worker's lock.
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "worker.h"
+
+namespace causeway {
+namespace {
+
+constexpr Micros kReportUs = 5'000'000;  // RFC 3550 §6.2
+
+uint32_t randomU32() {
+  uint32_t value = 0;
+  while (getrandom(&value, sizeof(value), 0) != sizeof(value)) {
+  }
+  return value;
+}
+
+bool sameFingerprints(const std::vector<Fingerprint>& a, const std::vector<Fingerprint>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Fingerprint& x, const Fingerprint& y) { return x.algorithm == y.algorithm && x.value == y.value; });
+}
+
+bool sameFormat(const PayloadFormat& a, const PayloadFormat& b) {
+  return a.pt == b.pt && a.codec == b.codec && a.clockRate == b.clockRate && a.channels == b.channels && a.ptimeMs == b.ptimeMs &&
+         a.bitrate == b.bitrate && a.fec == b.fec && a.dtx == b.dtx && a.maxPlaybackRate == b.maxPlaybackRate;
+}
+
+bool sameTranscoding(const std::optional<TranscoderConfig>& left, const std::optional<TranscoderConfig>& right) {
+  if (!left || !right) return !left && !right;
+  const TranscoderConfig& a = *left;
+  const TranscoderConfig& b = *right;
+  return std::equal(a.in.begin(), a.in.end(), b.in.begin(), b.in.end(), sameFormat) && sameFormat(a.out, b.out) &&
+         std::equal(a.dtmf.begin(), a.dtmf.end(), b.dtmf.begin(), b.dtmf.end(),
+                    [](const DtmfMap& x, const DtmfMap& y) {
+                      return x.inPt == y.inPt && x.inClock == y.inClock && x.outPt == y.outPt && x.outClock == y.outClock;
+                    }) &&
+         a.jitterMinMs == b.jitterMinMs && a.jitterMaxMs == b.jitterMaxMs;
+}
+
+}  // namespace
+
+bool Worker::add(Endpoint& endpoint) {
+  endpoint.openedAt = monotonicNow();
+  endpoint.sender.ssrc = randomU32();
+  endpoint.lastSequence = static_cast<uint16_t>(randomU32() & 0x7fff);
+  endpoint.sender.lastTimestamp = randomU32();
+  counters_.endpoints.add();
+  countBytes(endpoint);
+  if (endpoint.shared != nullptr) return true;
+  const bool rtp = watch(endpoint, false, endpoint.rtpFd, endpoint.rtpSocket);
+  return (endpoint.rtcpFd < 0 || watch(endpoint, true, endpoint.rtcpFd, endpoint.rtcpSocket)) && rtp;
+}
+
+void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
+  const Micros now = monotonicNow();
+  const RemoteSpec before = std::move(endpoint.remote);
+  endpoint.remote = remote;
+  endpoint.configured = true;
+  endpoint.signalledAt = now;
+  if (remote.localIce && endpoint.spec.ice && endpoint.spec.ice->ufrag != remote.localIce->ufrag) {
+    // Media goes on where it went until a pair of the new credentials is nominated.
+    endpoint.formerIce = std::move(endpoint.spec.ice);
+    endpoint.spec.ice = remote.localIce;
+    endpoint.nominated = false;
+  }
+  endpoint.rtp.signalled(remote.rtp, remote.rules, now);
+  endpoint.rtcp.signalled(remote.rtcp, remote.rules, now);
+
+  if (const auto* sdes = std::get_if<SdesSpec>(&remote.crypto)) {
+    const auto* old = std::get_if<SdesSpec>(&before.crypto);
+    if (!old || !(old->receive == sdes->receive) || !endpoint.receiveSrtp) endpoint.receiveSrtp = SrtpContext::create(sdes->receive);
+    if (!old || !(old->send == sdes->send) || !endpoint.sendSrtp) endpoint.sendSrtp = SrtpContext::create(sdes->send);
+    endpoint.dtls.reset();
+  } else if (const auto* dtls = std::get_if<DtlsSpec>(&remote.crypto)) {
+    const auto* old = std::get_if<DtlsSpec>(&before.crypto);
+    const bool same = old && endpoint.dtls && old->client == dtls->client && sameFingerprints(old->fingerprints, dtls->fingerprints);
+    if (!same) {
+      endpoint.receiveSrtp.reset();
+      endpoint.sendSrtp.reset();
+      endpoint.dtlsReported = false;
+      endpoint.dtls = DtlsSession::create(identity_, dtls->client, dtls->fingerprints, [this, &endpoint](std::span<const uint8_t> bytes) {
+        const Address to = target(endpoint, false, monotonicNow());
+        if (to.known()) outbox_.sendNow(endpoint, endpoint.rtpFd, to, bytes);
+      });
+    }
+    if (endpoint.dtls && dtls->client && target(endpoint, false, now).known()) {
+      endpoint.dtls->start(now);
+      afterDtls(endpoint);
+    }
+  } else {
+    endpoint.dtls.reset();
+    endpoint.receiveSrtp.reset();
+    endpoint.sendSrtp.reset();
+  }
+  countBytes(endpoint);
+  reschedule(endpoint);
+}
+
+void Worker::countBytes(Endpoint& endpoint) {
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? DtlsSession::memoryBytes() : 0);
+  for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
+    if (srtp != nullptr) bytes += srtp->memoryBytes();
+  }
+  counters_.nativeBytes.add(bytes - endpoint.countedBytes);
+  endpoint.countedBytes = bytes;
+}
+
+void Worker::countTranscoder(Path& path) {
+  const uint64_t bytes = path.transcoder ? path.transcoder->memoryBytes() : 0;
+  counters_.nativeBytes.add(bytes - path.countedBytes);
+  path.countedBytes = bytes;
+}
+
+bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::string& error) {
+  const bool watched = spec.gate != Gate::kOpen || (!spec.events.empty() && (spec.detectEvents || spec.blockEvents));
+  if (from.out && from.out->to == &to && sameTranscoding(from.out->spec.transcode, spec.transcode)) {
+    from.out->spec = spec;
+    from.out->watched = watched;
+    return true;
+  }
+  std::unique_ptr<Transcoder> transcoder;
+  if (spec.transcode) {
+    TranscoderConfig config = *spec.transcode;
+    // The stream goes on where it was: same SSRC, next sequence number, timestamp moved by the time since.
+    config.ssrc = to.sender.ssrc;
+    config.firstSequence = static_cast<uint16_t>(to.lastSequence + 1);
+    const Micros since = to.sender.lastSentAt > 0 ? monotonicNow() - to.sender.lastSentAt : 0;
+    config.firstTimestamp = to.sender.lastTimestamp + static_cast<uint32_t>(since * config.out.clockRate / 1'000'000);
+    transcoder = Transcoder::create(config, error);
+    if (!transcoder) return false;
+    to.sender.clockRate = config.out.clockRate;
+  }
+  clearPath(from);
+  from.out.emplace();
+  from.out->to = &to;
+  from.out->transcoder = std::move(transcoder);
+  from.out->spec = spec;
+  from.out->watched = watched;
+  to.feeders.push_back(&from);
+  counters_.paths.add();
+  if (from.out->transcoder) counters_.transcoders.add();
+  countTranscoder(*from.out);
+  const Micros now = monotonicNow();
+  for (Endpoint* endpoint : {&from, &to}) {
+    endpoint->reportAt = endpoint->originates() ? std::min(endpoint->reportAt, now + kReportUs / 2) : kNever;
+    reschedule(*endpoint);
+  }
+  return true;
+}
+
+void Worker::clearPath(Endpoint& from) {
+  if (!from.out) return;
+  Endpoint* to = from.out->to;
+  counters_.paths.subtract();
+  if (from.out->transcoder) counters_.transcoders.subtract();
+  counters_.nativeBytes.subtract(from.out->countedBytes);
+  from.out.reset();
+  std::erase(to->feeders, &from);
+  for (Endpoint* endpoint : {&from, to}) {
+    if (!endpoint->originates()) endpoint->reportAt = kNever;
+    reschedule(*endpoint);
+  }
+}
+
+void Worker::remove(Endpoint& endpoint) {
+  // A stream of our own ends with its endpoint.
+  if (endpoint.sender.packets > 0) report(endpoint, true, monotonicNow());
+  clearPath(endpoint);
+  for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
+  deadlines_.set(endpoint, kNever);
+  if (endpoint.shared == nullptr) {
+    // Closing takes them out of epoll.
+    unwatch(endpoint.rtpSocket);
+    ::close(endpoint.rtpFd);
+    if (endpoint.rtcpFd >= 0) {
+      unwatch(endpoint.rtcpSocket);
+      ::close(endpoint.rtcpFd);
+    }
+  }
+  counters_.endpoints.subtract();
+  counters_.nativeBytes.subtract(endpoint.countedBytes);
+}
+
+void Worker::tick(Endpoint& endpoint, Micros now) {
+  if (endpoint.dtls && endpoint.dtls->nextDeadline() <= now) {
+    endpoint.dtls->tick(now);
+    afterDtls(endpoint);
+  }
+  if (endpoint.reportAt <= now) {
+    report(endpoint, false, now);
+    // RFC 3550 §6.2: between half and one and a half of the interval, lest everybody reports at once.
+    endpoint.reportAt = now + kReportUs / 2 + randomU32() % kReportUs;
+    if (endpoint.out) countTranscoder(*endpoint.out);
+  }
+  if (endpoint.out && endpoint.out->transcoder && endpoint.out->transcoder->nextDeadline() <= now) pollTranscoder(endpoint, now);
+  reschedule(endpoint);
+}
+
+void Worker::reschedule(Endpoint& endpoint) {
+  Micros next = endpoint.reportAt;
+  if (endpoint.dtls) next = std::min(next, endpoint.dtls->nextDeadline());
+  if (endpoint.out && endpoint.out->transcoder) next = std::min(next, endpoint.out->transcoder->nextDeadline());
+  deadlines_.set(endpoint, next);
+}
+
+void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
+  const Micros now = monotonicNow();
+  out.now = now;
+  out.receivedPackets = endpoint.receivedPackets;
+  out.receivedBytes = endpoint.receivedBytes;
+  out.lost = endpoint.receiver.lost();
+  out.jitterMs = endpoint.receiver.jitterMs();
+  out.sentPackets = endpoint.sentPackets;
+  out.sentBytes = endpoint.sentBytes;
+  out.dropped = endpoint.dropped;
+  if (endpoint.receiver.active()) out.ssrc = endpoint.receiver.ssrc();
+  out.remoteRtp = endpoint.ice() ? endpoint.selected : endpoint.rtp.target();
+  out.remoteRtcp = endpoint.ice() || endpoint.remote.rtcpMux ? out.remoteRtp : endpoint.rtcp.target();
+  if (endpoint.lastRtpAt >= 0) out.lastPacketMs = (now - endpoint.lastRtpAt) / 1000;
+  if (endpoint.dtls) {
+    static constexpr const char* kNames[] = {"new", "connecting", "connected", "failed"};
+    out.dtls = kNames[static_cast<size_t>(endpoint.dtls->state())];
+  }
+  out.iceConnected = endpoint.selected.known();
+  if (endpoint.roundTripMs >= 0) out.roundTripMs = endpoint.roundTripMs;
+  if (endpoint.out && endpoint.out->transcoder) out.playout = endpoint.out->transcoder->stats();
+  out.openedAt = endpoint.openedAt;
+  out.signalledAt = endpoint.signalledAt;
+  out.lastReceivedAt = endpoint.lastRtpAt;
+  out.lastSentAt = endpoint.lastSentAt;
+  out.frozen = endpoint.ice() ? endpoint.nominated : endpoint.rtp.frozen();
+  if (endpoint.record) {
+    out.learned = endpoint.record->learned;
+    out.refused = endpoint.record->refused;
+    out.refusedElsewhere = endpoint.record->refusedElsewhere;
+  }
+  if (endpoint.voip) out.voip = *endpoint.voip;
+}
+
+}  // namespace causeway

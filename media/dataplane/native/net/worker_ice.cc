@@ -1,0 +1,118 @@
+// ICE checks of the lite side (RFC 8445) and DTLS handshakes (RFC 5763) of an endpoint.
+#include <algorithm>
+
+#include "stun.h"
+#include "worker.h"
+
+namespace causeway {
+namespace {
+
+constexpr size_t kMaxChecked = 16;
+
+// Whose name the check is for: ours of now, with the peer's behind it, or ours of before a restart.
+const IceCredentials* credentialsFor(const Endpoint& endpoint, std::string_view username) {
+  const size_t colon = username.find(':');
+  if (colon == std::string_view::npos) return nullptr;
+  const std::string_view ours = username.substr(0, colon);
+  if (ours == endpoint.spec.ice->ufrag) {
+    const bool theirs = !endpoint.remote.ice || username.substr(colon + 1) == endpoint.remote.ice->ufrag;
+    return theirs ? &*endpoint.spec.ice : nullptr;
+  }
+  return endpoint.formerIce && ours == endpoint.formerIce->ufrag ? &*endpoint.formerIce : nullptr;
+}
+
+}  // namespace
+
+bool Worker::stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now) {
+  StunRequest request;
+  if (!endpoint.ice() || !parseBindingRequest(packet, request)) {
+    drop(endpoint, kDropIce);
+    return false;
+  }
+  const IceCredentials* ours = credentialsFor(endpoint, request.username);
+  if (ours == nullptr || !integrityHolds(packet, request, ours->pwd)) {
+    refuse(endpoint, viaRtcp, from, kDropIce, now);
+    return false;
+  }
+  const int fd = viaRtcp ? endpoint.rtcpFd : endpoint.rtpFd;
+  uint8_t answer[256];
+  if (request.controlled) {
+    const size_t length = writeRoleConflict(answer, request, ours->pwd);
+    outbox_.sendNow(endpoint, fd, from, {answer, length});
+    return false;
+  }
+  const size_t length = writeBindingSuccess(answer, request, from, ours->pwd);
+  outbox_.sendNow(endpoint, fd, from, {answer, length});
+
+  auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == from; });
+  if (known == endpoint.checked.end()) {
+    if (endpoint.checked.size() >= kMaxChecked) endpoint.checked.erase(endpoint.checked.begin());
+    endpoint.checked.push_back({from, now});
+  } else {
+    known->at = now;
+  }
+  if (viaRtcp) {
+    if (request.useCandidate || !endpoint.selectedRtcp.known()) endpoint.selectedRtcp = from;
+    return true;
+  }
+  // Checks of before a restart keep the pair alive, no more. Before a nomination the first pair that held is good enough
+  // to send on (RFC 8445 §12.1).
+  const bool current = ours == &*endpoint.spec.ice;
+  const bool chosen = request.useCandidate ? !(endpoint.selected == from) || !endpoint.nominated : !endpoint.selected.known();
+  if (current && chosen) select(endpoint, from, request.useCandidate, now);
+  return true;
+}
+
+void Worker::select(Endpoint& endpoint, const Address& from, bool nominated, Micros now) {
+  const bool moved = !(endpoint.selected == from);
+  endpoint.selected = from;
+  endpoint.nominated = endpoint.nominated || nominated;
+  if (endpoint.nominated) endpoint.formerIce.reset();
+  if (moved) learned(endpoint, false, from, SourceVerdict::kFirst, now);
+  if (endpoint.dtls && endpoint.dtls->state() == DtlsSession::State::kNew) {
+    endpoint.dtls->start(now);
+    afterDtls(endpoint);
+  }
+}
+
+void Worker::dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now) {
+  const SourceVerdict verdict = judge(endpoint, false, from, 0, now);
+  if (verdict == SourceVerdict::kRefused) {
+    refuse(endpoint, false, from, kDropUnknownSource, now);
+    return;
+  }
+  if (!endpoint.dtls) {
+    drop(endpoint, kDropNoKeys);
+    return;
+  }
+  // The handshake is answered where it comes from.
+  if (endpoint.dtls->state() == DtlsSession::State::kNew) take(endpoint, false, from, verdict, now);
+  endpoint.dtls->handle(now, packet);
+  afterDtls(endpoint);
+}
+
+void Worker::afterDtls(Endpoint& endpoint) {
+  const auto state = endpoint.dtls->state();
+  if (state == DtlsSession::State::kConnected) {
+    if (auto keys = endpoint.dtls->takeKeys()) {
+      endpoint.receiveSrtp = SrtpContext::create(keys->receive);
+      endpoint.sendSrtp = SrtpContext::create(keys->send);
+      countBytes(endpoint);
+    }
+  }
+  const bool over = state == DtlsSession::State::kConnected || state == DtlsSession::State::kFailed;
+  if (over && !endpoint.dtlsReported) {
+    endpoint.dtlsReported = true;
+    const bool connected = state == DtlsSession::State::kConnected;
+    (connected ? counters_.dtlsConnected : counters_.dtlsFailed).add();
+    Event event;
+    event.type = Event::Type::kDtls;
+    event.endpoint = endpoint.id;
+    event.connected = connected;
+    event.reason = endpoint.dtls->reason();
+    sink_(std::move(event));
+  }
+  reschedule(endpoint);
+}
+
+}  // namespace causeway

@@ -1,0 +1,94 @@
+// A packet goes out: where to, protected, counted.
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+
+#include "../core/rtp.h"
+#include "worker.h"
+
+namespace causeway {
+namespace {
+
+constexpr Micros kConsentUs = 30'000'000;  // RFC 7675 §5.1
+
+}  // namespace
+
+uint64_t ntpNow() {
+  timespec t{};
+  clock_gettime(CLOCK_REALTIME, &t);
+  const auto seconds = static_cast<uint64_t>(t.tv_sec) + 2208988800ULL;
+  return seconds << 32 | (static_cast<uint64_t>(t.tv_nsec) << 32) / 1'000'000'000ULL;
+}
+
+Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
+  if (endpoint.ice()) {
+    const Address& pair = rtcp && !endpoint.remote.rtcpMux && endpoint.rtcpFd >= 0 ? endpoint.selectedRtcp : endpoint.selected;
+    const auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == pair; });
+    if (known == endpoint.checked.end() || now - known->at >= kConsentUs) return {};
+    return pair;
+  }
+  if (!rtcp || endpoint.remote.rtcpMux) return endpoint.rtp.target();
+  if (endpoint.rtcp.target().known()) return endpoint.rtcp.target();
+  // RFC 3550 §11: without other word, the next port.
+  Address next = endpoint.rtp.target();
+  if (next.known()) next.setPort(static_cast<uint16_t>(next.port() + 1));
+  return next;
+}
+
+void Worker::sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now) {
+  const Address address = target(to, false, now);
+  if (!address.known()) {
+    drop(to, kDropNoRemote);
+    return;
+  }
+  if (to.encrypted()) {
+    if (!to.sendSrtp) {
+      drop(to, kDropNoKeys);
+      return;
+    }
+    if (length + kSrtpTrailer > kPacketSize || !to.sendSrtp->protect(packet, length)) {
+      drop(to, kDropSend);
+      return;
+    }
+  }
+  to.sentPackets++;
+  to.sentBytes += length;
+  to.lastSentAt = now;
+  if (stays) outbox_.send(to, to.rtpFd, address, {packet, length});
+  else outbox_.sendNow(to, to.rtpFd, address, {packet, length});
+}
+
+void Worker::sendRtcp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now) {
+  const Address address = target(to, true, now);
+  if (!address.known() || length + kSrtpTrailer > kPacketSize) return;
+  if (to.encrypted() && (!to.sendSrtp || !to.sendSrtp->protectRtcp(packet, length))) return;
+  const bool mux = to.remote.rtcpMux || to.rtcpFd < 0;
+  const int fd = mux ? to.rtpFd : to.rtcpFd;
+  if (stays) outbox_.send(to, fd, address, {packet, length});
+  else outbox_.sendNow(to, fd, address, {packet, length});
+}
+
+void Worker::pollTranscoder(Endpoint& from, Micros now) {
+  std::array<uint8_t, kPacketSize> packet;
+  Endpoint& to = *from.out->to;
+  for (int turn = 0; turn < 64; turn++) {
+    const size_t length = from.out->transcoder->poll(now, std::span(packet).first(kPacketSize - kSrtpTrailer));
+    if (length == 0) break;
+    to.sender.packets++;
+    to.sender.octets += static_cast<uint32_t>(length - 12);
+    to.lastSequence = readU16(packet.data() + 2);
+    to.sender.lastTimestamp = readU32(packet.data() + 4);
+    to.sender.lastSentAt = now;
+    sendRtp(to, packet.data(), length, false, now);
+  }
+}
+
+void Worker::report(Endpoint& endpoint, bool bye, Micros now) {
+  std::array<uint8_t, 512> packet;
+  const auto write = bye ? writeBye : writeReport;
+  const size_t length = write(packet, endpoint.sender, &endpoint.receiver, ntpNow(), now, "causeway");
+  sendRtcp(endpoint, packet.data(), length, false, now);
+}
+
+}  // namespace causeway

@@ -1,0 +1,210 @@
+// The rules of the packet path that need neither sockets nor threads, in virtual time: who may be heard, telephone-events,
+// reports, deadlines. Prints one line a check; ends with 1 when one fails.
+#include <cstdio>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../core/rtcp.h"
+#include "../core/telephone_event.h"
+#include "../net/deadlines.h"
+#include "../net/source_learner.h"
+
+using namespace causeway;
+
+namespace {
+
+int failures = 0;
+
+void check(bool ok, const std::string& what) {
+  std::printf("%s %s\n", ok ? "ok  " : "FAIL", what.c_str());
+  if (!ok) failures++;
+}
+
+Address at(const char* host, uint16_t port) {
+  Address out;
+  Address::parse(host, port, out);
+  return out;
+}
+
+constexpr Micros kMs = 1000;
+const Address kSdp = at("10.0.0.1", 4000);      // what SDP says
+const Address kNat = at("192.0.2.1", 61000);    // where it really comes from
+const Address kOther = at("192.0.2.9", 7000);   // somebody else
+const Address kMoved = at("192.0.2.1", 61001);  // after its NAT has changed its mind
+constexpr SourceProof kNothing{};
+constexpr SourceProof kSameSsrc{false, true};
+constexpr SourceProof kKeys{true, false};
+
+SourceLearner learner(Learning learning, bool strict = false, bool handover = false) {
+  SourceLearner out;
+  out.signalled(kSdp, {learning, strict, handover}, 0);
+  return out;
+}
+
+// One packet: judged, and taken when it may be heard.
+SourceVerdict packet(SourceLearner& l, const Address& from, Micros now, const SourceProof& proof = kNothing) {
+  const SourceVerdict verdict = l.judge(from, proof, now);
+  if (verdict != SourceVerdict::kRefused) l.take(from, verdict, now);
+  return verdict;
+}
+
+void stream(SourceLearner& l, const Address& from, Micros since, Micros until) {
+  for (Micros now = since; now < until; now += 20 * kMs) packet(l, from, now, kSameSsrc);
+}
+
+void learning() {
+  using V = SourceVerdict;
+  {
+    SourceLearner l = learner(Learning::kOff);
+    check(packet(l, kNat, kMs) == V::kRefused && packet(l, kSdp, kMs) == V::kKnown && l.target() == kSdp, "off: the address of SDP and no other");
+  }
+  {
+    SourceLearner l = learner(Learning::kAsymmetric);
+    check(packet(l, kNat, kMs) == V::kFirst && l.target() == kSdp && l.source() == kNat, "asymmetric: sent to SDP, heard from whom speaks first");
+    check(packet(l, kOther, 2 * kMs) == V::kRefused, "asymmetric: a second source is refused");
+  }
+  {
+    SourceLearner l = learner(Learning::kImmediate);
+    check(packet(l, kNat, kMs) == V::kFirst && l.frozen() && l.target() == kNat, "immediate: the first packet freezes");
+    check(packet(l, kSdp, 2 * kMs) == V::kRefused, "immediate: not even the address of SDP after it");
+  }
+  {
+    SourceLearner l = learner(Learning::kDelayed);
+    check(packet(l, kNat, kMs) == V::kFirst && !l.frozen() && l.target() == kNat, "delayed: the first source at once, not for good");
+    check(packet(l, kOther, 20 * kMs) == V::kRefused, "delayed: another while the first speaks is refused");
+    check(packet(l, kSdp, 40 * kMs) == V::kBetter && l.frozen(), "delayed: the address of SDP itself settles it");
+  }
+  {
+    SourceLearner l = learner(Learning::kDelayed);
+    stream(l, kNat, kMs, 2990 * kMs);
+    check(!l.frozen(), "delayed: not frozen before 3 s");
+    check(packet(l, kNat, 3001 * kMs, kSameSsrc) == V::kKnown && l.frozen(), "delayed: the next packet after 3 s freezes");
+    check(packet(l, kOther, 3010 * kMs) == V::kRefused, "delayed: frozen means frozen");
+  }
+  {
+    SourceLearner l = learner(Learning::kDelayed);
+    packet(l, kNat, kMs);
+    check(packet(l, kOther, 400 * kMs) == V::kRefused && packet(l, kOther, 600 * kMs) == V::kMoved && l.target() == kOther,
+          "delayed: within 3 s another may take over from one that has been silent for half a second");
+  }
+  {
+    SourceLearner l = learner(Learning::kHeuristic);
+    const Address port = at("192.0.2.5", 4000);
+    const Address host = at("10.0.0.1", 5000);
+    check(packet(l, kNat, kMs) == V::kFirst && packet(l, port, 2 * kMs) == V::kBetter && packet(l, host, 3 * kMs) == V::kBetter &&
+              packet(l, port, 4 * kMs) == V::kRefused && packet(l, kSdp, 5 * kMs) == V::kBetter && l.frozen(),
+          "heuristic: any, then the port, then the address, then both");
+    check(packet(l, host, 6 * kMs) == V::kRefused, "heuristic: nothing is likelier than SDP itself");
+  }
+  {
+    SourceLearner l = learner(Learning::kHeuristic);
+    stream(l, kNat, 10'000 * kMs, 13'100 * kMs);
+    check(l.frozen(), "heuristic: its 3 s begin with the first packet");
+    check(packet(l, kSdp, 13'200 * kMs) == V::kRefused, "heuristic: after them nobody is compared any more");
+  }
+  for (const bool strict : {false, true}) {
+    SourceLearner l = learner(Learning::kImmediate, strict);
+    packet(l, kNat, 0);
+    const std::string name = strict ? "strict source" : "no strict source";
+    check(packet(l, kMoved, 900 * kMs, kSameSsrc) == V::kRefused, name + ": nobody takes the place of a stream that speaks");
+    check(packet(l, kMoved, 1100 * kMs) == V::kRefused, name + ": nor a stranger that of one that is silent");
+    check((packet(l, kMoved, 1200 * kMs, kSameSsrc) == V::kMoved) == !strict, name + ": its own stream may come from elsewhere after a second");
+    check((packet(l, kSdp, 2300 * kMs, kKeys) == V::kMoved) == !strict, name + ": or who has its keys");
+  }
+  {
+    SourceLearner l = learner(Learning::kImmediate, false, true);
+    packet(l, kNat, 0);
+    check(packet(l, kMoved, 20 * kMs, kSameSsrc) == V::kMoved, "handover: the same stream at once");
+    check(packet(l, kOther, 40 * kMs) == V::kRefused && packet(l, kOther, 1100 * kMs) == V::kHandover, "handover: another after a second of silence");
+  }
+  {
+    SourceLearner l = learner(Learning::kHeuristic);
+    stream(l, kNat, 0, 4000 * kMs);
+    l.signalled(kSdp, {Learning::kHeuristic, false, false}, 4000 * kMs);
+    check(l.target() == kNat && packet(l, kNat, 4020 * kMs) == V::kKnown, "signaling that says nothing new loses nothing");
+    l.signalled(at("10.0.0.2", 4000), {Learning::kHeuristic, false, false}, 4040 * kMs);
+    check(l.target() == at("10.0.0.2", 4000) && !l.learnt(), "a new address in SDP begins anew");
+  }
+  {
+    SourceLearner l = learner(Learning::kDelayed);
+    stream(l, kNat, 0, 4000 * kMs);
+    l.signalled(kSdp, {Learning::kDelayed, false, false}, 4000 * kMs);
+    check(packet(l, kOther, 4600 * kMs) == V::kRefused, "after a re-INVITE: a stranger gets nothing from half a second of silence");
+    check(packet(l, kMoved, 4610 * kMs) == V::kMoved, "after a re-INVITE: the same host with another port does");
+  }
+}
+
+RtpHeader header(uint32_t timestamp) {
+  RtpHeader out;
+  out.timestamp = timestamp;
+  out.ssrc = 5;
+  return out;
+}
+
+void events() {
+  TelephoneEventWatch watch;
+  const auto send = [&watch](uint8_t key, bool end, uint16_t duration, uint32_t timestamp) {
+    const uint8_t payload[] = {key, static_cast<uint8_t>((end ? 0x80 : 0) | 10), static_cast<uint8_t>(duration >> 8), static_cast<uint8_t>(duration)};
+    return watch.packet(header(timestamp), payload, 8000);
+  };
+  bool silent = true;
+  for (uint16_t i = 1; i <= 5; i++) silent = silent && !send(5, false, static_cast<uint16_t>(160 * i), 1000);
+  const auto told = send(5, true, 960, 1000);
+  check(silent && told && told->event == 5 && told->durationMs == 120 && told->volume == 10, "an event is told when it ends");
+  check(!send(5, true, 960, 1000) && !send(5, true, 960, 1000), "its repeated end is not told again");
+  send(6, false, 400, 4000);
+  const auto lost = send(7, false, 160, 8000);
+  check(lost && lost->event == 6 && lost->durationMs == 50, "one whose end was lost is told when the next begins");
+  check(!send(6, true, 400, 4000), "and its late end is not told again");
+  const auto seven = send(7, true, 800, 8000);
+  check(seven && seven->event == 7, "the next is told in its turn");
+  const uint8_t stub[] = {1, 2};
+  check(!watch.packet(header(9000), stub, 8000), "a payload that is too short is nothing");
+}
+
+void reports() {
+  std::vector<uint8_t> xr = {0x80, 207, 0, 10, 0, 0, 0, 7, 7, 0, 0, 8, 0, 0, 0, 9, 64, 32, 128, 16, 0, 100, 1, 0,
+                             0,    50,  0, 60, 0, 0, 0, 16, 93, 127, 42, 41, 0, 0, 0, 80, 0, 0, 0, 0};
+  RtcpSeen seen;
+  check(parseRtcp(xr, 1, seen) && seen.hasVoip && seen.voip.ssrc == 9 && seen.voip.lossRate == 64 && seen.voip.burstMs == 100 &&
+            seen.voip.gapMs == 256 && seen.voip.roundTripMs == 50 && seen.voip.rFactor == 93 && seen.voip.mosLq == 42 &&
+            seen.voip.jitterBufferMs == 80,
+        "VoIP metrics of an extended report");
+  xr[11] = 9;
+  check(!parseRtcp(xr, 1, seen), "a block longer than its packet is refused");
+  std::vector<uint8_t> out(512);
+  SenderState sender;
+  sender.ssrc = 77;
+  sender.packets = 3;
+  const size_t length = writeBye(out, sender, nullptr, 1, 1000, "name");
+  seen = {};
+  check(parseRtcp(std::span(out).first(length), 1, seen) && seen.bye && seen.senderReport, "BYE comes with a report");
+}
+
+void deadlines() {
+  std::mt19937 random(1);
+  std::vector<Endpoint> endpoints(50);
+  Deadlines heap;
+  bool ok = true;
+  for (int i = 0; i < 20'000; i++) {
+    Endpoint& endpoint = endpoints[random() % endpoints.size()];
+    heap.set(endpoint, random() % 4 == 0 ? kNever : static_cast<Micros>(random() % 1000));
+    Micros least = kNever;
+    for (const Endpoint& e : endpoints) least = std::min(least, e.scheduledAt);
+    ok = ok && heap.earliest() == least && (least == kNever || heap.first()->scheduledAt == least);
+  }
+  for (Endpoint& endpoint : endpoints) heap.set(endpoint, kNever);
+  check(ok && heap.first() == nullptr, "the earliest deadline is always at the top");
+}
+
+}  // namespace
+
+int main() {
+  learning();
+  events();
+  reports();
+  deadlines();
+  std::printf("%d failed\n", failures);
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,110 @@
+import { createDataplane, type Dataplane } from '../../../media/dataplane/mod.ts';
+import { NgService, type ServiceOptions } from '../../../media/ng/mod.ts';
+import { SessionManager } from '../../../media/session/mod.ts';
+import type { DataplaneTotals } from '../../../media/dataplane/mod.ts';
+import { until } from '../../support/until.ts';
+import { PlaneDouble } from '../session/plane-double.ts';
+
+export const NO_TOTALS: DataplaneTotals = {
+  endpoints: 0,
+  paths: 0,
+  transcoders: 0,
+  portsInUse: 0,
+  portsTotal: 100,
+  nativeBytes: 0,
+  threads: 0,
+  packetsReceived: 0,
+  packetsSent: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  dropped: {},
+  cpuMs: 0,
+  dtlsHandshakes: { connected: 0, failed: 0 },
+};
+
+/** A clock that a test moves. */
+export interface Time {
+  /** Epoch ms; the other clock runs with it. */
+  now: number;
+}
+
+/** An ng service over a packet path without packets, in virtual time. */
+export function pureService(options: Partial<ServiceOptions> = {}, maxSessions = 10) {
+  const plane = new PlaneDouble();
+  const manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions, timeoutSeconds: 60 });
+  const time: Time = { now: 1_795_191_540_600.719 };
+  let cookies = 0;
+  const service = new NgService({
+    manager,
+    dataplane: { totals: () => NO_TOTALS },
+    interfaces: [{ name: 'default', address: '127.0.0.1', min: 30_000, max: 40_000 }],
+    now: () => time.now,
+    clock: () => time.now,
+    randomCookie: () => `push${++cookies}`,
+    ...options,
+  });
+  return { plane, manager, time, service };
+}
+
+/** The same over the real packet path, on `ports` from `base`. */
+export function realService(base: number, options: Partial<ServiceOptions> = {}) {
+  const plane: Dataplane = createDataplane({
+    interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
+    portMin: base,
+    portMax: base + 99,
+    webrtcPort: base + 101,
+    threads: 1,
+  });
+  const manager = new SessionManager({
+    dataplane: plane,
+    interfaces: ['default'],
+    maxSessions: 20,
+    timeoutSeconds: 60,
+  });
+  let cookies = 0;
+  const service = new NgService({
+    manager,
+    dataplane: plane,
+    interfaces: [{ name: 'default', address: '127.0.0.1', min: base, max: base + 99 }],
+    now: () => Date.now(),
+    clock: () => performance.now(),
+    randomCookie: () => `push${++cookies}`,
+    ...options,
+  });
+  plane.onEvent((event) => service.dataplaneEvent(event));
+  return { plane, manager, service };
+}
+
+export const OFFER = [
+  'v=0',
+  'o=alice 100 1 IN IP4 127.0.1.1',
+  's=session',
+  'c=IN IP4 127.0.1.1',
+  't=0 0',
+  'm=audio 6000 RTP/AVP 0 8 101',
+  'a=rtpmap:0 PCMU/8000',
+  'a=rtpmap:8 PCMA/8000',
+  'a=rtpmap:101 telephone-event/8000',
+  'a=fmtp:101 0-15',
+  'a=sendrecv',
+  'a=ptime:20',
+  '',
+].join('\r\n');
+
+export const ANSWER = [
+  'v=0',
+  'o=bob 100 1 IN IP4 127.0.1.2',
+  's=session',
+  'c=IN IP4 127.0.1.2',
+  't=0 0',
+  'm=audio 7000 RTP/AVP 0 101',
+  'a=rtpmap:0 PCMU/8000',
+  'a=rtpmap:101 telephone-event/8000',
+  'a=sendrecv',
+  '',
+].join('\r\n');
+
+/** Waits until it is so; looks every 10 ms. */
+export function soon(ask: () => boolean, timeoutMs = 5000): Promise<true> {
+  return until(String(ask), ask as () => true | false, timeoutMs, 10) as Promise<true>;
+}
