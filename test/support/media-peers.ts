@@ -22,7 +22,7 @@ export interface MediaPorts {
   readonly rtp: number;
 }
 
-/** Ours as it is run beside a proxy of somebody else: nothing but ng, no registry. */
+/** Ours as it is run beside a proxy of somebody else: nothing but ng, no registry. What is deleted is gone at once. */
 export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
   const ng = `127.0.0.1:${ports.ng}`;
   const role = new RoleProcess([
@@ -47,7 +47,7 @@ export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
   };
 }
 
-/** Debian's rtpengine in user space (`--table=-1`), without a configuration file; what is deleted is gone at once, as with ours. */
+/** Debian's rtpengine in user space (`--table=-1`), without a configuration file; what is deleted is gone at once. */
 export async function startRtpengine(ports: MediaPorts): Promise<MediaPeer> {
   const ng = `127.0.0.1:${ports.ng}`;
   const child = spawn(
