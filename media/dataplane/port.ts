@@ -80,6 +80,8 @@ export interface RemoteSpec {
   readonly strictSource: boolean;
   /** Leaves a source at once for the same stream elsewhere, and after a second of silence for any other. Default: false. */
   readonly mediaHandover?: boolean;
+  /** Another party has answered the same offer: the source of the one before is not to be taken for it. Default: false. */
+  readonly newParty?: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */

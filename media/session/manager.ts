@@ -234,13 +234,15 @@ export class SessionManager {
     const { flags } = request;
     const { dialogue, from } = dialogueOfAnswer(session, request);
     const [offerer, answerer] = parties(dialogue, from);
+    // Two phones may answer one offer: the last has the call.
+    const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
     if (request.toTag !== undefined) answerer.tag = request.toTag;
     answerer.label = flags.label ?? answerer.label;
     const lines = remote.media.map((media, index): ComposedLine => {
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
       if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, line, from, media, flags);
+      return this.#answerLine(session, line, from, media, flags, another);
     });
     const asked = dialogue.lines[0]?.[from].flags;
     const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
@@ -248,7 +250,14 @@ export class SessionManager {
     return this.#compose(text, lines, offerer, { flags, bundle, iceLite });
   }
 
-  #answerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
+  #answerLine(
+    session: Session,
+    line: Line,
+    from: 'a' | 'b',
+    media: RemoteMedia,
+    flags: MediaFlags,
+    another: boolean,
+  ): ComposedLine {
     const { dataplane } = this.#options;
     const offerSide = line[from];
     const answerSide = line[from === 'a' ? 'b' : 'a'];
@@ -277,7 +286,7 @@ export class SessionManager {
     answerSide.codecs = media.codecs;
     offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
     offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
-    answerSide.endpoint.configure(remoteSpec(answerSide, pass));
+    answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
     this.#connect(offerSide, answerSide, agreed.transcode);
     return {
       side: offerSide,

@@ -121,8 +121,11 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
   side.opened = kind;
 }
 
-/** What the packet path must know of the party, once it has spoken. `pass`: SRTP goes through unopened. */
-export function remoteSpec(side: Side, pass = false): RemoteSpec {
+/**
+ * What the packet path must know of the party, once it has spoken. `pass`: SRTP goes through unopened; `newParty`: it is
+ * not the one that answered before.
+ */
+export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSpec {
   const { remote, flags } = side;
   const ice = side.icePassed ? undefined : side.ice;
   return {
@@ -130,6 +133,7 @@ export function remoteSpec(side: Side, pass = false): RemoteSpec {
     ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
+    newParty,
     mediaHandover: flags?.flags.has('media-handover') ?? false,
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),

@@ -263,6 +263,7 @@ napi_value configure(napi_env env, napi_callback_info info) {
                           : learning == "delayed"    ? Learning::kDelayed
                                                      : Learning::kHeuristic;
   remote.rules.strictSource = object.flag("strictSource");
+  remote.rules.newParty = object.has("newParty") && object.flag("newParty");
   remote.rules.mediaHandover = object.has("mediaHandover") && object.flag("mediaHandover");
   remote.rtcpMux = object.flag("rtcpMux");
   if (!readCrypto(object, remote.crypto)) return nullptr;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "../core/transcoder.h"
 #include "address.h"
@@ -21,6 +22,7 @@ struct LearningRules {
   Learning learning = Learning::kHeuristic;
   bool strictSource = false;   // never left, once frozen
   bool mediaHandover = false;  // followed, though frozen
+  bool newParty = false;       // another party answers here: where the one before was is not it
 };
 
 // What is known of the stream a packet claims to be part of.
@@ -58,6 +60,8 @@ class SourceLearner {
 
  private:
   int likeness(const Address& from) const;
+  bool isFormer(const Address& from) const;
+  void leave(const Address& place);
   Address expected_;
   Address source_;
   LearningRules rules_;
@@ -67,6 +71,7 @@ class SourceLearner {
   int8_t rank_ = -1;
   Micros windowAt_ = 0;  // when the 3 s began
   Micros takenAt_ = 0;
+  std::vector<Address> former_;  // of parties that answered before, the last few
 };
 
 }  // namespace causeway

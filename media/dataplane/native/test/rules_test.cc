@@ -56,6 +56,17 @@ void stream(SourceLearner& l, const Address& from, Micros since, Micros until) {
 void learning() {
   using V = SourceVerdict;
   {
+    // One offer, two answers: the first goes on sending until its CANCEL.
+    SourceLearner l = learner(Learning::kDelayed);
+    stream(l, kNat, 0, 500 * kMs);
+    l.signalled(kOther, {Learning::kDelayed, false, false, true}, 500 * kMs);
+    check(packet(l, kNat, 520 * kMs, kSameSsrc) == V::kRefused && l.target() == kOther, "a new party: the one before is not taken for it");
+    check(packet(l, kMoved, 540 * kMs) == V::kFirst, "a new party: is learnt where it is");
+    check(packet(l, kNat, 5'000 * kMs, kSameSsrc) == V::kRefused, "a new party: nor later");
+    l.signalled(kSdp, {Learning::kDelayed, false, false, true}, 6'000 * kMs);
+    check(packet(l, kMoved, 6'020 * kMs) == V::kRefused && packet(l, kSdp, 6'040 * kMs) == V::kFirst, "a new party: the first may come back");
+  }
+  {
     SourceLearner l = learner(Learning::kOff);
     check(packet(l, kNat, kMs) == V::kRefused && packet(l, kSdp, kMs) == V::kKnown && l.target() == kSdp, "off: the address of SDP and no other");
   }
