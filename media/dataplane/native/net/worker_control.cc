@@ -94,7 +94,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 }
 
 void Worker::countBytes(Endpoint& endpoint) {
-  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? DtlsSession::memoryBytes() : 0);
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -182,6 +182,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
   if (endpoint.dtls && endpoint.dtls->nextDeadline() <= now) {
     endpoint.dtls->tick(now);
     afterDtls(endpoint);
+    countBytes(endpoint);
   }
   if (endpoint.reportAt <= now) {
     report(endpoint, false, now);
