@@ -61,7 +61,13 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   endpoint.configured = true;
   endpoint.signalledAt = now;
   endpoint.rtp.signalled(remote.rtp, remote.rules, now);
-  endpoint.rtcp.signalled(remote.rtcp, remote.rules, now);
+  // RFC 3550 §11: without other word, RTCP is at the next port.
+  Address rtcp = remote.rtcp;
+  if (!rtcp.known() && remote.rtp.known()) {
+    rtcp = remote.rtp;
+    rtcp.setPort(static_cast<uint16_t>(rtcp.port() + 1));
+  }
+  endpoint.rtcp.signalled(rtcp, remote.rules, now);
 
   if (const auto* sdes = std::get_if<SdesSpec>(&remote.crypto)) {
     const auto* old = std::get_if<SdesSpec>(&before.crypto);

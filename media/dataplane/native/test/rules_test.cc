@@ -129,6 +129,12 @@ void learning() {
     check(l.target() == at("10.0.0.2", 4000) && !l.learnt(), "a new address in SDP begins anew");
   }
   {
+    SourceLearner l(true);
+    l.signalled(kSdp, {Learning::kImmediate, false, false}, 0);
+    check(packet(l, kOther, kMs) == V::kRefused && packet(l, kNat, 2 * kMs, kSameSsrc) == V::kFirst, "RTCP: not who speaks first, but whose stream it is");
+    check(packet(l, kOther, 9000 * kMs) == V::kRefused, "RTCP: its silence is no gap for strangers");
+  }
+  {
     SourceLearner l = learner(Learning::kDelayed);
     stream(l, kNat, 0, 4000 * kMs);
     l.signalled(kSdp, {Learning::kDelayed, false, false}, 4000 * kMs);
