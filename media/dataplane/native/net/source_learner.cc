@@ -55,9 +55,10 @@ int SourceLearner::likeness(const Address& from) const {
 SourceVerdict SourceLearner::judge(const Address& from, const SourceProof& proof, Micros now) const {
   if (rules_.learning == Learning::kOff) return from == expected_ ? SourceVerdict::kKnown : SourceVerdict::kRefused;
   if (!former_.empty() && isFormer(from)) return SourceVerdict::kRefused;
-  if (!learnt_) return SourceVerdict::kFirst;
-  if (from == source_) return SourceVerdict::kKnown;
+  if (learnt_ && from == source_) return SourceVerdict::kKnown;
   const bool same = proof.keys || proof.sameSsrc;
+  if (proofNeeded_ && !same && !(from == expected_)) return SourceVerdict::kRefused;
+  if (!learnt_) return SourceVerdict::kFirst;
   const Micros silent = now - takenAt_;
   if (!frozen_) {
     if (!again_) {

@@ -43,6 +43,9 @@ inline constexpr const char* kVerdictNames[] = {"refused", "known", "first", "be
 
 class SourceLearner {
  public:
+  // `proofNeeded`: of RTCP. Nobody's report comes first for sure, so a stranger's might: it is heard from the address of
+  // SDP, or with the keys or the SSRC of the stream.
+  explicit SourceLearner(bool proofNeeded = false) : proofNeeded_(proofNeeded) {}
   // A word of signaling: where SDP says that the party is, and the rules. An address that stays keeps what was learnt,
   // but may be moved from within the next 3 s.
   void signalled(const Address& expected, const LearningRules& rules, Micros now);
@@ -65,6 +68,7 @@ class SourceLearner {
   Address expected_;
   Address source_;
   LearningRules rules_;
+  bool proofNeeded_;
   bool learnt_ = false;
   bool frozen_ = false;
   bool again_ = false;  // it had been frozen before

@@ -67,7 +67,13 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
     endpoint.nominated = false;
   }
   endpoint.rtp.signalled(remote.rtp, remote.rules, now);
-  endpoint.rtcp.signalled(remote.rtcp, remote.rules, now);
+  // RFC 3550 §11: without other word, RTCP is at the next port.
+  Address rtcp = remote.rtcp;
+  if (!rtcp.known() && remote.rtp.known()) {
+    rtcp = remote.rtp;
+    rtcp.setPort(static_cast<uint16_t>(rtcp.port() + 1));
+  }
+  endpoint.rtcp.signalled(rtcp, remote.rules, now);
 
   if (const auto* sdes = std::get_if<SdesSpec>(&remote.crypto)) {
     const auto* old = std::get_if<SdesSpec>(&before.crypto);
@@ -100,7 +106,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 }
 
 void Worker::countBytes(Endpoint& endpoint) {
-  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? DtlsSession::memoryBytes() : 0);
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -188,6 +194,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
   if (endpoint.dtls && endpoint.dtls->nextDeadline() <= now) {
     endpoint.dtls->tick(now);
     afterDtls(endpoint);
+    countBytes(endpoint);
   }
   if (endpoint.reportAt <= now) {
     report(endpoint, false, now);

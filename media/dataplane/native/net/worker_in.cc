@@ -237,7 +237,8 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
   // What comes to the RTP port is of RTP's source, and teaches nothing.
   const bool own = viaRtcp && !endpoint.remote.rtcpMux;
   const SourceVerdict verdict = judge(endpoint, own, from, readU32(packet + 4), now);
-  if (verdict == SourceVerdict::kRefused) {
+  const bool stray = !own && verdict != SourceVerdict::kKnown && !endpoint.encrypted() && !(from == endpoint.rtp.expected());
+  if (verdict == SourceVerdict::kRefused || stray) {
     refuse(endpoint, true, from, kDropUnknownSource, now);
     return;
   }

@@ -29,8 +29,9 @@ Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
     return pair;
   }
   if (!rtcp || endpoint.remote.rtcpMux) return endpoint.rtp.target();
-  if (endpoint.rtcp.target().known()) return endpoint.rtcp.target();
-  // RFC 3550 §11: without other word, the next port.
+  // A learnt RTP source says more about where RTCP may go than an address of SDP that has proven wrong.
+  if (endpoint.rtcp.learnt() || !endpoint.rtp.learnt() || endpoint.rtp.target() == endpoint.rtp.expected()) return endpoint.rtcp.target();
+  if (endpoint.remote.rtcp.known() && !endpoint.remote.rtcp.sameHost(endpoint.remote.rtp)) return endpoint.remote.rtcp;
   Address next = endpoint.rtp.target();
   if (next.known()) next.setPort(static_cast<uint16_t>(next.port() + 1));
   return next;

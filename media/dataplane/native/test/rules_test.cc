@@ -3,11 +3,13 @@
 #include <cstdio>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../core/rtcp.h"
 #include "../core/telephone_event.h"
 #include "../net/deadlines.h"
+#include "../net/dtls.h"
 #include "../net/source_learner.h"
 
 using namespace causeway;
@@ -138,6 +140,12 @@ void learning() {
     check(l.target() == at("10.0.0.2", 4000) && !l.learnt(), "a new address in SDP begins anew");
   }
   {
+    SourceLearner l(true);
+    l.signalled(kSdp, {Learning::kImmediate, false, false}, 0);
+    check(packet(l, kOther, kMs) == V::kRefused && packet(l, kNat, 2 * kMs, kSameSsrc) == V::kFirst, "RTCP: not who speaks first, but whose stream it is");
+    check(packet(l, kOther, 9000 * kMs) == V::kRefused, "RTCP: its silence is no gap for strangers");
+  }
+  {
     SourceLearner l = learner(Learning::kDelayed);
     stream(l, kNat, 0, 4000 * kMs);
     l.signalled(kSdp, {Learning::kDelayed, false, false}, 4000 * kMs);
@@ -209,6 +217,36 @@ void deadlines() {
   check(ok && heap.first() == nullptr, "the earliest deadline is always at the top");
 }
 
+void handshake() {
+  std::string error;
+  const auto identity = DtlsIdentity::create(error);
+  if (!identity) {
+    check(false, "an identity: " + error);
+    return;
+  }
+  Fingerprint fingerprint{"sha-256", {}};
+  const std::string& text = identity->fingerprint();
+  for (size_t i = 0; i < text.size(); i += 3) fingerprint.value.push_back(static_cast<uint8_t>(std::stoi(text.substr(i, 2), nullptr, 16)));
+  std::vector<std::vector<uint8_t>> toServer;
+  std::vector<std::vector<uint8_t>> toClient;
+  auto client = DtlsSession::create(*identity, true, {fingerprint}, [&](auto b) { toServer.emplace_back(b.begin(), b.end()); });
+  auto server = DtlsSession::create(*identity, false, {fingerprint}, [&](auto b) { toClient.emplace_back(b.begin(), b.end()); });
+  client->start(1000);
+  for (int turn = 0; turn < 5; turn++) {
+    for (const auto& datagram : std::exchange(toServer, {})) server->handle(2000, datagram);
+    for (const auto& datagram : std::exchange(toClient, {})) client->handle(2000, datagram);
+  }
+  const auto ours = server->takeKeys();
+  const auto theirs = client->takeKeys();
+  check(ours && theirs && ours->send == theirs->receive && ours->receive == theirs->send, "both ends of a handshake have the same keys");
+  const size_t before = server->memoryBytes();
+  server->tick(server->nextDeadline());
+  const std::vector<uint8_t> late(40, 22);
+  server->handle(60'000'000, late);
+  check(server->state() == DtlsSession::State::kConnected && server->memoryBytes() < before / 10 && server->nextDeadline() == kNever,
+        "half a minute later it is connected still, and small");
+}
+
 }  // namespace
 
 int main() {
@@ -216,6 +254,7 @@ int main() {
   events();
   reports();
   deadlines();
+  handshake();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;
 }
