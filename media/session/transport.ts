@@ -110,14 +110,16 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
   // Other credentials are a restart of ICE, not another socket.
   const kind = `${socket} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
   if (side.endpoint && side.opened === kind) return;
-  side.endpoint?.close();
-  side.endpoint = dataplane.openEndpoint({
+  // The new one first: when there is none to be had, the call goes on as it was.
+  const endpoint = dataplane.openEndpoint({
     socket,
     interface: interfaceName,
     affinity,
     ...(ice ? { ice } : {}),
     ...(raw ? { raw } : {}),
   });
+  side.endpoint?.close();
+  side.endpoint = endpoint;
   side.opened = kind;
 }
 

@@ -82,7 +82,10 @@ class TranscoderImpl final : public Transcoder {
       }
       const Micros tick = nextTick_;
       nextTick_ += frameUs_;
-      if (tick - lastHeard_ > kIdleUs && buffer_.count() == 0 && pcm_.empty()) {
+      // What is left then is less than a frame that stretching has made, or waits for a moment that its timestamp names.
+      if (tick - lastHeard_ > kIdleUs) {
+        buffer_.clear();
+        pcm_.clear();
         nextTick_ = kNever;
         idleSince_ = tick;
         return 0;

@@ -120,6 +120,9 @@ SourceVerdict Worker::judge(const Endpoint& endpoint, bool rtcp, const Address& 
     return held ? SourceVerdict::kKnown : SourceVerdict::kRefused;
   }
   const bool keys = endpoint.receiveSrtp && (rtcp || endpoint.receiveSrtp->authenticates());
+  // A party that sends no RTCP would leave its place to anybody: it comes from the host that RTP comes from, or proves itself.
+  const Address& host = endpoint.rtp.learnt() ? endpoint.rtp.source() : endpoint.rtp.expected();
+  if (rtcp && !keys && host.known() && !from.sameHost(host)) return SourceVerdict::kRefused;
   const SourceProof proof{keys, endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
   return (rtcp ? endpoint.rtcp : endpoint.rtp).judge(from, proof, now);
 }
@@ -129,7 +132,8 @@ void Worker::take(Endpoint& endpoint, bool rtcp, const Address& from, SourceVerd
   (rtcp ? endpoint.rtcp : endpoint.rtp).take(from, verdict, now);
   if (verdict == SourceVerdict::kKnown) return;
   // RTCP has moved with it, by a way of its own.
-  if (!rtcp && verdict >= SourceVerdict::kMoved) endpoint.rtcp.reopen(now);
+  const bool apart = endpoint.rtcp.learnt() && !endpoint.rtcp.source().sameHost(from);
+  if (!rtcp && (verdict >= SourceVerdict::kMoved || apart)) endpoint.rtcp.reopen(now);
   learned(endpoint, rtcp, from, verdict, now);
 }
 
