@@ -1,4 +1,4 @@
-// budget: 60 s
+// budget: 60 s, beside others
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { realService } from '../media/ng/node.ts';

@@ -1,4 +1,4 @@
-// budget: 60 s
+// budget: 60 s, beside others
 import { describe, it } from 'mocha';
 import { finds, fuzz, TARGETS, tryOne } from './fuzz.ts';
 

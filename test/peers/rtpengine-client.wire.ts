@@ -1,4 +1,4 @@
-// budget: 60 s
+// budget: 60 s, beside others
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { MEDIA, type MediaPeer } from '../support/media-peers.ts';
@@ -7,7 +7,7 @@ import { RtpPhone } from '../support/rtp-phone.ts';
 import { until } from '../support/until.ts';
 
 const AT: At = { host: '127.0.0.1', port: 14_680 };
-const RTP = 26_002;
+const RTP = 31_002;
 
 for (const { name, start } of MEDIA) {
   describe(`npm rtpengine-client drives ${name}`, function () {

@@ -1,3 +1,4 @@
+// budget: 30 s, beside others
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'mocha';
 import { parse } from 'sdp-transform';
@@ -63,9 +64,9 @@ describe('ng offer and answer on a real packet path', () => {
   before(() => {
     plane = createDataplane({
       interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
-      portMin: 18_200,
-      portMax: 18_299,
-      webrtcPort: 17_997,
+      portMin: 18_320,
+      portMax: 18_399,
+      webrtcPort: 17_995,
       threads: 1,
     });
     manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions: 10, timeoutSeconds: 60 });
@@ -102,7 +103,7 @@ describe('ng offer and answer on a real packet path', () => {
     const [media] = toBrowser.media;
     assert.equal(media?.protocol, 'UDP/TLS/RTP/SAVPF');
     assert.equal(media?.payloads, '111 110');
-    assert.equal(media?.port, 17_997);
+    assert.equal(media?.port, 17_995);
     assert.equal(String(media?.mid), '0');
     assert.equal(media?.setup, 'active');
     assert.equal(media?.fingerprint?.hash, plane.dtls.fingerprint);
