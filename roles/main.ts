@@ -67,6 +67,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${manifest.version}\n`);
     return 0;
   }
+  if (command === 'explain') return (await import('./cli/explain.ts')).runExplain(rest);
   const own = FLAGS[command];
   if (!own) return fail(`there is no role "${command}"; causeway --help lists them`);
   let values: Record<string, string | boolean | string[] | undefined>;

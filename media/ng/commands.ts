@@ -1,5 +1,13 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
-import { readFlags, SessionError, text, type Ending, type Session, type SessionManager } from '../session/mod.ts';
+import {
+  explain,
+  readFlags,
+  SessionError,
+  text,
+  type Ending,
+  type Session,
+  type SessionManager,
+} from '../session/mod.ts';
 import { CallTable } from './calls.ts';
 import { describe, type Description } from './describe.ts';
 import { LIMITS, NgError, REASONS } from './errors.ts';
@@ -163,6 +171,12 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
       .slice(0, limit)
       .map(({ callId }) => callId);
     return { calls, result: 'ok' };
+  },
+  explain({ manager }, message, now) {
+    const callId = needed(message, 'call-id', REASONS.noCallId);
+    const session = manager.get(callId);
+    if (!session) throw new NgError(REASONS.unknownCall, 'unknown-call');
+    return { explanation: explain(session, now), result: 'ok' };
   },
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };

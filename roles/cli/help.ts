@@ -9,6 +9,8 @@ export const HELP = `causeway: a SIP/RTP media edge
   causeway engine        the SIP engine alone, for drachtio applications
   causeway gateway-sim   a PSTN gateway to call without having one
 
+  causeway explain ID    why the media of a call is as it is, asked of its media node
+
   causeway ROLE --help   the flags of a role
 
 Every role reads --config FILE (YAML), then CAUSEWAY_<SECTION>_<KEY> from the environment, then its flags.
@@ -68,6 +70,15 @@ const OWN: Readonly<Record<string, string>> = {
 `,
 };
 
+const EXPLAIN = `causeway explain CALL-ID: what each party offered, what was chosen and why, where it was learnt, who was refused
+
+  --ng HOST:PORT         the ng address of the media node; may be repeated (default: 127.0.0.1:2223)
+  --json                 the lines as one JSON array
+
+CALL-ID is what ng names the call by: the "call" of the logs. Without it, the calls of the node are listed.
+`;
+
 export function helpOf(role: string): string {
+  if (role === 'explain') return EXPLAIN;
   return `${OWN[role] ?? ''}${COMMON}`;
 }
