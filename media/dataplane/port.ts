@@ -223,6 +223,8 @@ export interface EndpointStats {
   readonly source?: SourceRecord;
   /** The far end's last VoIP metrics report (RFC 3611 §4.7) on what it received. */
   readonly voipMetrics?: VoipMetrics;
+  /** The same of what this endpoint receives, as we measure it; of a relay path without the delay of a jitter buffer. */
+  readonly quality?: VoipMetrics;
   /** Of the decoder fed by this endpoint, when its path transcodes. */
   readonly playout?: {
     readonly concealedMs: number;

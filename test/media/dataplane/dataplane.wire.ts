@@ -189,6 +189,8 @@ describe('the packet path', function () {
     await until('VoIP metrics', () => eb.stats().voipMetrics, 2000);
     const { voipMetrics } = eb.stats();
     assert.deepEqual([voipMetrics?.ssrc, voipMetrics?.lossRate, voipMetrics?.mosLq], [ssrc, 0.25, 4.2]);
+    const { quality } = ea.stats();
+    assert.ok(quality && quality.lossRate === 0 && (quality.mosLq ?? 0) > 4.3, JSON.stringify(quality));
     const types: number[] = [];
     bRtcp.on('message', (packet: Buffer) => {
       for (let at = 0; at + 4 <= packet.length; at += 4 * (packet.readUInt16BE(at + 2) + 1))

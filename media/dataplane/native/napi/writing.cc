@@ -86,6 +86,7 @@ napi_value writeStats(napi_env env, const EndpointStats& s) {
   if (s.roundTripMs) out.set("roundTripMs", *s.roundTripMs);
   out.set("source", sources(env, s));
   if (s.voip) out.set("voipMetrics", voipMetrics(env, *s.voip));
+  if (s.quality) out.set("quality", voipMetrics(env, *s.quality));
   if (s.playout) {
     Writer playout(env);
     playout.set("concealedMs", static_cast<double>(s.playout->concealedMs))

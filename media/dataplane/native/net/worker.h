@@ -108,6 +108,7 @@ class Worker {
   void sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now);
   void sendRtcp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now);
   void pollTranscoder(Endpoint& from, Micros now);
+  VoipMetrics quality(const Endpoint& endpoint) const;
   void report(Endpoint& endpoint, bool bye, Micros now);
 
   Counters counters_;

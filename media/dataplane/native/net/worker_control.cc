@@ -245,6 +245,7 @@ void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
     out.refusedElsewhere = endpoint.record->refusedElsewhere;
   }
   if (endpoint.voip) out.voip = *endpoint.voip;
+  if (endpoint.receiver.active()) out.quality = quality(endpoint);
 }
 
 }  // namespace causeway

@@ -14,7 +14,11 @@ constexpr Micros kConsentUs = 30'000'000;       // RFC 7675 §5.1: no check for 
 
 // The clock of a relayed payload type, where nobody has said: static ones are of 8 kHz, dynamic ones mostly Opus.
 uint32_t clockRateOf(const Endpoint& endpoint, uint8_t pt) {
-  if (endpoint.out && endpoint.out->transcoder) {
+  if (!endpoint.out) return pt < 96 ? 8000 : 48000;
+  for (const EventFormat& format : endpoint.out->spec.events) {
+    if (format.pt == pt) return format.clockRate;
+  }
+  if (endpoint.out->transcoder) {
     for (const PayloadFormat& format : endpoint.out->spec.transcode->in) {
       if (format.pt == pt) return format.clockRate;
     }

@@ -85,10 +85,21 @@ void Worker::pollTranscoder(Endpoint& from, Micros now) {
   }
 }
 
+// Of what this endpoint receives.
+VoipMetrics Worker::quality(const Endpoint& endpoint) const {
+  TranscoderStats playout;
+  if (endpoint.out && endpoint.out->transcoder) playout = endpoint.out->transcoder->stats();
+  return endpoint.receiver.voipMetrics(playout.late, playout.targetDelayMs, std::max(0.0, endpoint.roundTripMs));
+}
+
 void Worker::report(Endpoint& endpoint, bool bye, Micros now) {
   std::array<uint8_t, 512> packet;
   const auto write = bye ? writeBye : writeReport;
-  const size_t length = write(packet, endpoint.sender, &endpoint.receiver, ntpNow(), now, "causeway");
+  size_t length = write(packet, endpoint.sender, &endpoint.receiver, ntpNow(), now, "causeway");
+  // Who sends extended reports gets them.
+  if (!bye && endpoint.voip && endpoint.receiver.active()) {
+    length += writeExtended(std::span(packet).subspan(length), endpoint.sender.ssrc, quality(endpoint));
+  }
   sendRtcp(endpoint, packet.data(), length, false, now);
 }
 

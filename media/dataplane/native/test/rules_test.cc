@@ -201,6 +201,28 @@ void reports() {
   check(parseRtcp(std::span(out).first(length), 1, seen) && seen.bye && seen.senderReport, "BYE comes with a report");
 }
 
+void quality() {
+  // 1,000 packets: five losses with three packets between them at 500, one alone at 800.
+  ReceiverStats receiver;
+  for (uint16_t i = 0; i < 1000; i++) {
+    if ((i >= 500 && i < 520 && i % 4 == 0) || i == 800) continue;
+    receiver.received(9, i, i * 160u, 8000, Micros{i} * 20'000);
+  }
+  const VoipMetrics metrics = receiver.voipMetrics(0, 40, 100);
+  check(receiver.lost() == 6 && metrics.lossRate == 6 * 256 / 1000 && metrics.burstMs == 17 * 20 && metrics.burstDensity == 5 * 256 / 17 &&
+            metrics.gapMs == (1000 - 17) * 20 && metrics.gapDensity == 256 / 983,
+        "one burst of 17 packets and one gap");
+  check(metrics.mosLq >= 41 && metrics.mosLq <= 44 && metrics.mosCq <= metrics.mosLq && metrics.endSystemMs == 60, "an opinion of 0.6 % loss");
+  // ITU-T G.107: the default values give 93.2 and 4.41.
+  check(mosOf(93.2) > 4.4 && mosOf(93.2) < 4.42 && rFactorOf(0, 0, {}) == 93.2 && mosOf(0) == 1, "the E-model at its ends");
+  check(rFactorOf(300, 0, {}) < 80 && rFactorOf(0, 10, {}) < 70, "delay and loss cost");
+  std::vector<uint8_t> out(44);
+  RtcpSeen seen;
+  check(writeExtended(out, 5, metrics) == 44 && parseRtcp(out, 1, seen) && seen.hasVoip && seen.voip.ssrc == 9 && seen.voip.burstMs == metrics.burstMs &&
+            seen.voip.mosCq == metrics.mosCq && seen.voip.jitterBufferMs == 40,
+        "an extended report says what was measured");
+}
+
 void deadlines() {
   std::mt19937 random(1);
   std::vector<Endpoint> endpoints(50);
@@ -253,6 +275,7 @@ int main() {
   learning();
   events();
   reports();
+  quality();
   deadlines();
   handshake();
   std::printf("%d failed\n", failures);
