@@ -35,7 +35,7 @@ const RUNS = {
   bench: async () => {
     const node = await install();
     const outputs = [];
-    for (const bench of ['transcode', 'setup'])
+    for (const bench of ['transcode', 'setup', 'calls', 'handshakes', 'idle', 'relay'])
       outputs.push(await run(node, [join(ROOT, 'tools/bench.mjs'), bench, '--full', '--json']));
     return {
       status: outputs.every(({ status }) => status === 0) ? 0 : 1,
