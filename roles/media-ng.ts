@@ -17,6 +17,7 @@ import {
   type SessionManager,
 } from '../media/mod.ts';
 import type { MediaConfig } from './config/schema.ts';
+import { startMediaCopies, type MediaCopies } from './media-copies.ts';
 
 export interface MediaNgParts {
   readonly config: MediaConfig;
@@ -31,6 +32,8 @@ export interface MediaNg {
   readonly service: NgService;
   /** For the ready line. */
   readonly listen: Readonly<Record<string, string>>;
+  /** To be closed behind the sessions and before the packet path. */
+  readonly copies: MediaCopies;
   close(): Promise<void>;
 }
 
@@ -44,7 +47,13 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     registers: [register],
   });
   let tcp: NgTcpServer | undefined;
-  const service = new NgService({
+  let closed = false;
+  const copies = startMediaCopies({
+    ...{ recordingDir: config.recordingDir, manager, dataplane, log, register },
+    // What is recorded ends behind ng, when nobody can be told any more.
+    publish: (event) => (closed ? undefined : service.publish(event)),
+  });
+  const service: NgService = new NgService({
     manager,
     dataplane,
     interfaces: parts.interfaces.map(({ name, address }) => ({
@@ -58,6 +67,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     randomCookie: () => randomBytes(8).toString('hex'),
     deleteDelaySeconds: config.deleteDelaySeconds,
     alarmMos: config.events.qualityAlarmMos,
+    operations: copies.operations,
     onResult(result, caller) {
       requests.inc({ command: result.command, result: result.failed ?? 'ok' });
       logResult(log, result, caller);
@@ -76,6 +86,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
   const listen: Record<string, string> = {};
   let http: NgHttpServer | undefined;
   const close = async () => {
+    closed = true;
     for (const one of open.toReversed()) await one.close();
   };
   try {
@@ -101,7 +112,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     throw error;
   }
   registerMetrics(register, service, webhooks, { tcp, http });
-  return { service, listen, close };
+  return { service, listen, copies, close };
 }
 
 function logResult(log: Logger, result: CommandResult, caller: Caller): void {

@@ -128,6 +128,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
       await heartbeat?.stop();
       await ng.close();
       manager.close();
+      await ng.copies.close();
       await dataplane.close();
       await metrics.close();
     },

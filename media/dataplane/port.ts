@@ -20,6 +20,18 @@ export interface Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint;
   /** What arrives at `from` leaves by `to`; `undefined` stops it. One path per direction; a new spec replaces the old one without losing packets. */
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void;
+  /**
+   * Starts or ends copies: what arrives at `from`, decrypted and of a source that may be heard, is also sent by `to` as it
+   * came, with its SSRC, before any gate. Both need the same affinity. At most 8 of one endpoint; closing either ends it.
+   * @throws DataplaneError `bad-argument` when there are as many.
+   */
+  tap(from: Endpoint, to: Endpoint, on: boolean): void;
+  /**
+   * Makes a pcap file (raw IP packets) that must not be there yet. Written by a thread of its own, flushed every second; of
+   * what a disk cannot take in time packets are lost, never delayed. At most 2000 at once.
+   * @throws DataplaneError `bad-argument` with the reason when it cannot be written.
+   */
+  openRecording(file: string): Recording;
   /** Endpoints on which no RTP has been accepted for `olderThanMs` (counted from their opening when there never was any). */
   idleEndpoints(olderThanMs: number): readonly number[];
   /** Process-wide counters and gauges, for /metrics. Every gauge is zero when nothing is open. */
@@ -64,6 +76,22 @@ export interface Endpoint {
   stats(): EndpointStats;
   /** Idempotent; ends the paths from and to this endpoint and gives the ports back. */
   close(): void;
+}
+
+/** A pcap file of what arrives at some endpoints, RTP and RTCP in the clear. */
+export interface Recording {
+  /** Starts or ends with this endpoint. @throws DataplaneError `closed` when either is. */
+  record(endpoint: Endpoint, on: boolean): void;
+  /** Ends with all of them. Resolves when the file is whole; always the same result. */
+  close(): Promise<RecordingResult>;
+}
+
+export interface RecordingResult {
+  readonly packets: number;
+  /** Of the file, without its header. */
+  readonly bytes: number;
+  /** Why the file ends too early. */
+  readonly error: string | undefined;
 }
 
 /** What is known of the far side; each call replaces the whole. */
@@ -304,6 +332,16 @@ export interface DataplaneTotals {
   /** CPU time of the worker threads since start. */
   readonly cpuMs: number;
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
+  /** Copies that stand, and packets that they have carried. */
+  readonly taps: number;
+  readonly tappedPackets: number;
+  /** `lost`: packets for which there was no room, or no disk. */
+  readonly recordings: {
+    readonly open: number;
+    readonly packets: number;
+    readonly bytes: number;
+    readonly lost: number;
+  };
 }
 
 export type DataplaneEvent =

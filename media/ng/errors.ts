@@ -23,6 +23,7 @@ export const REASONS = {
   noMedia: 'No media file specified',
   badCode: "Out of range 'code' specified",
   noSubscribed: 'No call participant specified',
+  noneMatched: 'No monologues matched',
   noSuchToTag: 'To-tag not found',
   /** Our own. */
   notHere: 'Not supported by this node',

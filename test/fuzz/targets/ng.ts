@@ -90,4 +90,7 @@ const ZERO = {
   dropped: {},
   cpuMs: 0,
   dtlsHandshakes: { connected: 0, failed: 0 },
+  taps: 0,
+  tappedPackets: 0,
+  recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
 };

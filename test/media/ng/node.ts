@@ -1,5 +1,5 @@
 import { createDataplane, type Dataplane } from '../../../media/dataplane/mod.ts';
-import { NgService, type ServiceOptions } from '../../../media/ng/mod.ts';
+import { NgService, type Operations, type ServiceOptions } from '../../../media/ng/mod.ts';
 import { SessionManager } from '../../../media/session/mod.ts';
 import type { DataplaneTotals } from '../../../media/dataplane/mod.ts';
 import { until } from '../../support/until.ts';
@@ -20,6 +20,9 @@ export const NO_TOTALS: DataplaneTotals = {
   dropped: {},
   cpuMs: 0,
   dtlsHandshakes: { connected: 0, failed: 0 },
+  taps: 0,
+  tappedPackets: 0,
+  recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
 };
 
 /** A clock that a test moves. */
@@ -29,8 +32,12 @@ export interface Time {
 }
 
 /** An ng service over a packet path without packets, in virtual time. */
-export function pureService(options: Partial<ServiceOptions> = {}, maxSessions = 10) {
-  const plane = new PlaneDouble();
+export function pureService(
+  options: Partial<ServiceOptions> = {},
+  maxSessions = 10,
+  operations: (manager: SessionManager) => Operations = () => ({}),
+  plane = new PlaneDouble(),
+) {
   const manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions, timeoutSeconds: 60 });
   const time: Time = { now: 1_795_191_540_600.719 };
   let cookies = 0;
@@ -41,13 +48,18 @@ export function pureService(options: Partial<ServiceOptions> = {}, maxSessions =
     now: () => time.now,
     clock: () => time.now,
     randomCookie: () => `push${++cookies}`,
+    operations: operations(manager),
     ...options,
   });
   return { plane, manager, time, service };
 }
 
 /** The same over the real packet path, on `ports` from `base`. */
-export function realService(base: number, options: Partial<ServiceOptions> = {}) {
+export function realService(
+  base: number,
+  options: Partial<ServiceOptions> = {},
+  operations: (manager: SessionManager, plane: Dataplane) => Operations = () => ({}),
+) {
   const plane: Dataplane = createDataplane({
     interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
     portMin: base,
@@ -69,6 +81,7 @@ export function realService(base: number, options: Partial<ServiceOptions> = {})
     now: () => Date.now(),
     clock: () => performance.now(),
     randomCookie: () => `push${++cookies}`,
+    operations: operations(manager, plane),
     ...options,
   });
   plane.onEvent((event) => service.dataplaneEvent(event));

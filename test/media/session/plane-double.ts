@@ -4,6 +4,7 @@ import {
   type Endpoint,
   type EndpointSpec,
   type PathSpec,
+  type Recording,
   type RemoteSpec,
 } from '../../../media/dataplane/mod.ts';
 
@@ -22,6 +23,11 @@ export class PlaneDouble implements Dataplane {
   } as const;
   readonly open = new Map<number, OpenEnd>();
   readonly paths = new Map<string, PathSpec>();
+  /** `from to` of the copies. */
+  readonly taps = new Set<string>();
+  /** Files, and the endpoints that are recorded in them. */
+  readonly recordings = new Map<string, Set<number>>();
+  diskFull = false;
   /** Pairs that are left to give. */
   portsLeft = 100;
   #next = 1;
@@ -57,6 +63,7 @@ export class PlaneDouble implements Dataplane {
       }),
       close: () => {
         if (this.open.delete(end.id)) this.portsLeft++;
+        for (const tap of this.taps) if (tap.split(' ').includes(String(end.id))) this.taps.delete(tap);
       },
     };
   }
@@ -64,6 +71,24 @@ export class PlaneDouble implements Dataplane {
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void {
     if (path) this.paths.set(`${from.id} ${to.id}`, path);
     else this.paths.delete(`${from.id} ${to.id}`);
+  }
+
+  tap(from: Endpoint, to: Endpoint, on: boolean): void {
+    if (on) this.taps.add(`${from.id} ${to.id}`);
+    else this.taps.delete(`${from.id} ${to.id}`);
+  }
+
+  openRecording(file: string): Recording {
+    if (this.diskFull) throw new DataplaneError('bad-argument', 'cannot write the recording: No space left on device');
+    const endpoints = new Set<number>();
+    this.recordings.set(file, endpoints);
+    return {
+      record: (endpoint, on) => void (on ? endpoints.add(endpoint.id) : endpoints.delete(endpoint.id)),
+      close: () => {
+        this.recordings.delete(file);
+        return Promise.resolve({ packets: 3, bytes: 600, error: undefined });
+      },
+    };
   }
 
   /** Nobody ever speaks here. */

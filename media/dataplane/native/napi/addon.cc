@@ -107,6 +107,48 @@ napi_value stats(napi_env env, napi_callback_info info) {
   return writeStats(env, s);
 }
 
+bool flagOf(const Call& call, size_t index) {
+  bool value = false;
+  napi_get_value_bool(call.env, call.args[index], &value);
+  return value;
+}
+
+napi_value tap(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Dataplane::Failure failure;
+  if (!call.handle->plane->tap(call.id(0), call.id(1), flagOf(call, 2), failure)) return raise(env, failure);
+  return undefined(env);
+}
+
+napi_value openRecording(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Reader object(env, call.args[0]);
+  const std::string file = object.text("file");
+  if (object.failed()) return nullptr;
+  Dataplane::Failure failure;
+  const uint64_t id = call.handle->plane->openRecording(file, failure);
+  if (id == 0) return raise(env, failure);
+  napi_value value = nullptr;
+  napi_create_double(env, static_cast<double>(id), &value);
+  return value;
+}
+
+napi_value record(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Dataplane::Failure failure;
+  if (!call.handle->plane->record(call.id(0), call.id(1), flagOf(call, 2), failure)) return raise(env, failure);
+  return undefined(env);
+}
+
+napi_value closeRecording(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (call.handle->plane) call.handle->plane->closeRecording(call.id(0));
+  return undefined(env);
+}
+
 napi_value closeEndpoint(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (call.handle->plane) call.handle->plane->closeEndpoint(call.id(0));
@@ -188,6 +230,7 @@ napi_value create(napi_env env, napi_callback_info info) {
   methods.set("certificate", handle->plane->certificate());
   const std::pair<const char*, napi_callback> table[] = {
       {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"stats", stats},
+      {"tap", tap}, {"openRecording", openRecording}, {"record", record}, {"closeRecording", closeRecording},
       {"closeEndpoint", closeEndpoint}, {"idle", idle}, {"totals", totals}, {"close", closeAll},
   };
   Handle* raw = handle.release();

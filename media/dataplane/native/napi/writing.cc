@@ -104,6 +104,9 @@ napi_value writeStats(napi_env env, const EndpointStats& s) {
 napi_value writeTotals(napi_env env, const Totals& t) {
   Writer handshakes(env);
   handshakes.set("connected", static_cast<double>(t.dtlsConnected)).set("failed", static_cast<double>(t.dtlsFailed));
+  Writer recordings(env);
+  recordings.set("open", static_cast<double>(t.recordings)).set("packets", static_cast<double>(t.recordedPackets));
+  recordings.set("bytes", static_cast<double>(t.recordedBytes)).set("lost", static_cast<double>(t.recordingLost));
   return Writer(env)
       .set("endpoints", static_cast<double>(t.endpoints))
       .set("paths", static_cast<double>(t.paths))
@@ -119,13 +122,22 @@ napi_value writeTotals(napi_env env, const Totals& t) {
       .set("dropped", drops(env, t.dropped))
       .set("cpuMs", t.cpuMs)
       .set("dtlsHandshakes", handshakes.value())
+      .set("taps", static_cast<double>(t.taps))
+      .set("tappedPackets", static_cast<double>(t.tappedPackets))
+      .set("recordings", recordings.value())
       .value();
 }
 
 napi_value writeEvent(napi_env env, const Event& event) {
-  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf"};
+  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf", "recording"};
   Writer out(env);
   out.set("type", std::string(kTypes[static_cast<size_t>(event.type)])).set("endpoint", static_cast<double>(event.endpoint));
+  if (event.type == Event::Type::kRecording) {
+    const RecordingResult& result = event.recording;
+    out.set("recording", static_cast<double>(result.recording)).set("packets", static_cast<double>(result.packets));
+    out.set("bytes", static_cast<double>(result.bytes));
+    if (!result.error.empty()) out.set("reason", result.error);
+  }
   const bool source = event.type == Event::Type::kLearned || event.type == Event::Type::kRefused;
   if (source) out.set("component", std::string(event.rtcp ? "rtcp" : "rtp"));
   if (event.type == Event::Type::kRefused) out.set("packets", static_cast<double>(event.packets));

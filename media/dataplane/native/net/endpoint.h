@@ -1,6 +1,7 @@
 // One party's end of one media line. Guarded by its worker's lock, but for what is constant after opening.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -12,6 +13,7 @@ namespace causeway {
 
 class Worker;
 class SharedPort;
+class RecordingRing;
 struct Endpoint;
 
 // What arrives at its owner leaves by `to`.
@@ -32,6 +34,17 @@ struct SourceRecord {
   std::vector<RefusedSource> refused;
   uint64_t refusedElsewhere = 0;
   Micros toldAt = 0;
+};
+
+// What arrives is also sent by other endpoints of the worker, as it came, and recorded (worker_tap.cc).
+struct Copies {
+  static constexpr size_t kMaxTaps = 8;
+  std::array<Endpoint*, kMaxTaps> taps{};
+  size_t count = 0;
+  std::vector<Endpoint*> sources;  // whose taps end here
+  RecordingRing* ring = nullptr;   // null: not recorded
+  uint64_t recording = 0;
+  Address local;  // where it arrives, for the record
 };
 
 struct Endpoint {
@@ -69,6 +82,7 @@ struct Endpoint {
 
   std::optional<Path> out;
   std::vector<Endpoint*> feeders;  // whose paths end here
+  std::unique_ptr<Copies> copies;
 
   uint64_t countedBytes = 0;  // of nativeBytes
 

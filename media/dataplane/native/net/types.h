@@ -156,6 +156,14 @@ struct EndpointStats {
   std::optional<VoipMetrics> quality;  // ours
 };
 
+// What became of a recording.
+struct RecordingResult {
+  uint64_t recording = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  std::string error;  // empty: the file is whole
+};
+
 struct Totals {
   uint64_t endpoints = 0;
   uint64_t paths = 0;
@@ -172,10 +180,16 @@ struct Totals {
   double cpuMs = 0;
   uint64_t dtlsConnected = 0;
   uint64_t dtlsFailed = 0;
+  uint64_t taps = 0;
+  uint64_t tappedPackets = 0;
+  uint64_t recordings = 0;
+  uint64_t recordedPackets = 0;
+  uint64_t recordedBytes = 0;
+  uint64_t recordingLost = 0;  // packets: a ring was full, or a disk
 };
 
 struct Event {
-  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf };
+  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kRecording };
   Type type = Type::kLearned;
   uint64_t endpoint = 0;
   bool rtcp = false;
@@ -184,6 +198,7 @@ struct Event {
   Address remote;
   uint64_t packets = 0;  // of kRefused: from there, so far
   TelephoneEvent key;
+  RecordingResult recording;
 };
 
 }  // namespace causeway

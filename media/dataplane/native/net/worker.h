@@ -60,6 +60,12 @@ class Worker {
   void remove(Endpoint& endpoint);
   void stats(const Endpoint& endpoint, EndpointStats& out) const;
 
+  // worker_tap.cc. Both ends of a tap are this worker's; closing either ends it.
+  bool tap(Endpoint& from, Endpoint& to, std::string& error);
+  void untap(Endpoint& from, Endpoint& to);
+  // `ring` null: no more of this recording.
+  void record(Endpoint& endpoint, RecordingRing* ring, uint64_t recording, const Address& local);
+
   // worker_in.cc. `viaRtcp`: it came to the RTCP socket. True: it was an ICE check, and its source is proven.
   bool datagram(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<uint8_t> packet, Micros now);
   Outbox& outbox() { return outbox_; }
@@ -102,6 +108,11 @@ class Worker {
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
   void beginDtls(Endpoint& endpoint, const DtlsSpec& spec);
   void afterDtls(Endpoint& endpoint);
+
+  // worker_tap.cc
+  Copies& copiesOf(Endpoint& endpoint);
+  void dropCopies(Endpoint& endpoint);
+  void copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now);
 
   // worker_out.cc
   Address target(const Endpoint& endpoint, bool rtcp, Micros now) const;

@@ -98,7 +98,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 }
 
 void Worker::countBytes(Endpoint& endpoint) {
-  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -167,6 +167,7 @@ void Worker::remove(Endpoint& endpoint) {
   // A stream of our own ends with its endpoint.
   if (endpoint.sender.packets > 0) report(endpoint, true, monotonicNow());
   clearPath(endpoint);
+  dropCopies(endpoint);
   for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
   deadlines_.set(endpoint, kNever);
   if (endpoint.shared == nullptr) {

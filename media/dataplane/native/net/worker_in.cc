@@ -29,6 +29,9 @@ uint32_t clockRateOf(const Endpoint& endpoint, uint8_t pt) {
   return pt < 96 ? 8000 : 48000;
 }
 
+// Somebody else has it, or its file.
+bool copied(const Endpoint& endpoint) { return endpoint.copies && (endpoint.copies->count > 0 || endpoint.copies->ring != nullptr); }
+
 }  // namespace
 
 void Worker::drop(Endpoint& endpoint, Drop why) {
@@ -164,8 +167,9 @@ void Worker::rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_
   endpoint.lastRtpAt = now;
   endpoint.receivedPackets++;
   endpoint.receivedBytes += packet.size();
+  if (endpoint.copies) copy(endpoint, false, false, from, packet.data(), packet.size(), now);
   if (!endpoint.out) {
-    drop(endpoint, kDropNoPath);
+    if (!copied(endpoint)) drop(endpoint, kDropNoPath);
     return;
   }
   sendRtp(*endpoint.out->to, packet.data(), packet.size(), true, now);
@@ -200,8 +204,9 @@ void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet,
     event.remote = from;
     sink_(std::move(event));
   }
+  if (endpoint.copies) copy(endpoint, false, false, from, packet, length, now);
   if (!endpoint.out) {
-    drop(endpoint, kDropNoPath);
+    if (!copied(endpoint)) drop(endpoint, kDropNoPath);
     return;
   }
   if (endpoint.out->watched && !passGate(endpoint, header, packet)) {
@@ -272,6 +277,7 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
     if (!endpoint.voip) endpoint.voip = std::make_unique<VoipMetrics>();
     *endpoint.voip = seen.voip;
   }
+  if (endpoint.copies) copy(endpoint, true, viaRtcp, from, packet, length, now);
   // Where we decode and encode, both streams are ours to report on; else the parties' reports are about each other.
   if (endpoint.originates() || !endpoint.out) return;
   sendRtcp(*endpoint.out->to, packet, length, true, now);
