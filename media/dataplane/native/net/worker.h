@@ -100,6 +100,7 @@ class Worker {
   bool stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
   void select(Endpoint& endpoint, const Address& from, bool nominated, Micros now);
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void beginDtls(Endpoint& endpoint, const DtlsSpec& spec);
   void afterDtls(Endpoint& endpoint);
 
   // worker_out.cc

@@ -83,15 +83,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   } else if (const auto* dtls = std::get_if<DtlsSpec>(&remote.crypto)) {
     const auto* old = std::get_if<DtlsSpec>(&before.crypto);
     const bool same = old && endpoint.dtls && old->client == dtls->client && sameFingerprints(old->fingerprints, dtls->fingerprints);
-    if (!same) {
-      endpoint.receiveSrtp.reset();
-      endpoint.sendSrtp.reset();
-      endpoint.dtlsReported = false;
-      endpoint.dtls = DtlsSession::create(identity_, dtls->client, dtls->fingerprints, [this, &endpoint](std::span<const uint8_t> bytes) {
-        const Address to = target(endpoint, false, monotonicNow());
-        if (to.known()) outbox_.sendNow(endpoint, endpoint.rtpFd, to, bytes);
-      });
-    }
+    if (!same) beginDtls(endpoint, *dtls);
     if (endpoint.dtls && dtls->client && target(endpoint, false, now).known()) {
       endpoint.dtls->start(now);
       afterDtls(endpoint);
