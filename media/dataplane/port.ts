@@ -108,6 +108,8 @@ export interface RemoteSpec {
   readonly strictSource: boolean;
   /** Leaves a source at once for the same stream elsewhere, and after a second of silence for any other. Default: false. */
   readonly mediaHandover?: boolean;
+  /** Another party has answered the same offer: the source of the one before is not to be taken for it. Default: false. */
+  readonly newParty?: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;
   /** The peer's key where its SRTP passes unopened (`crypto` is none): copies are opened with it. */
@@ -251,6 +253,8 @@ export interface EndpointStats {
   readonly source?: SourceRecord;
   /** The far end's last VoIP metrics report (RFC 3611 §4.7) on what it received. */
   readonly voipMetrics?: VoipMetrics;
+  /** The same of what this endpoint receives, as we measure it; of a relay path without the delay of a jitter buffer. */
+  readonly quality?: VoipMetrics;
   /** Of the decoder fed by this endpoint, when its path transcodes. */
   readonly playout?: {
     readonly concealedMs: number;

@@ -10,7 +10,7 @@ import {
   type CommandResult,
 } from './commands.ts';
 import { ReplyCache } from './cookies.ts';
-import { describe, SAMPLE_SECONDS } from './describe.ts';
+import { describe, SAMPLE_SECONDS, type Description } from './describe.ts';
 import { NgError, REASONS } from './errors.ts';
 import { dtmfPush, type MediaEvent } from './events/event.ts';
 import { EventHub } from './events/hub.ts';
@@ -85,7 +85,7 @@ export class NgService {
       statistics: () =>
         this.statistics.reply(options.dataplane.totals(), manager.size, options.interfaces, options.clock()),
       rejected: () => this.statistics.rejected(),
-      ended: (session, why) => this.#ended(session, why),
+      ended: (session, why, about) => this.#ended(session, why, about),
       deleteDelaySeconds: options.deleteDelaySeconds ?? 0,
     };
   }
@@ -170,7 +170,7 @@ export class NgService {
     }
   }
 
-  #ended(session: Session, why: Ending): void {
+  #ended(session: Session, why: Ending, about?: Description): void {
     const { manager, now } = this.#options;
     const { callId, createdAt } = session;
     const rest = manager.get(callId);
@@ -180,8 +180,8 @@ export class NgService {
     }
     const notes = this.calls.find(callId);
     if (why !== 'deleted') this.publish(timedOut(session));
-    const about = describe(session, notes, now());
-    this.statistics.ended(why === 'deleted' ? 'regular' : why, (now() - createdAt) / 1000, about);
+    const seconds = (now() - createdAt) / 1000;
+    this.statistics.ended(why === 'deleted' ? 'regular' : why, seconds, about ?? describe(session, notes, now()));
     this.calls.forget(callId);
   }
 

@@ -266,6 +266,8 @@ export class SessionManager {
     const { flags } = request;
     const { dialogue, from } = dialogueOfAnswer(session, request);
     const [offerer, answerer] = parties(dialogue, from);
+    // Two phones may answer one offer: the last has the call.
+    const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
     if (request.toTag !== undefined) answerer.tag = request.toTag;
     answerer.label = flags.label ?? answerer.label;
     answerer.said = headingOf(text);
@@ -273,7 +275,7 @@ export class SessionManager {
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
       if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, line, from, media, flags);
+      return this.#answerLine(session, line, from, media, flags, another);
     });
     const asked = dialogue.lines[0]?.[from].flags;
     const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
@@ -281,7 +283,14 @@ export class SessionManager {
     return this.#compose(text, lines, offerer, { flags, bundle, iceLite });
   }
 
-  #answerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
+  #answerLine(
+    session: Session,
+    line: Line,
+    from: 'a' | 'b',
+    media: RemoteMedia,
+    flags: MediaFlags,
+    another: boolean,
+  ): ComposedLine {
     const { dataplane, interfaces } = this.#options;
     const offerSide = line[from];
     const answerSide = line[from === 'a' ? 'b' : 'a'];
@@ -311,7 +320,7 @@ export class SessionManager {
     answerSide.codecs = media.codecs;
     offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
     offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
-    answerSide.endpoint.configure(remoteSpec(answerSide, pass));
+    answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
     this.#connect(offerSide, answerSide, agreed.transcode);
     return {
       side: offerSide,

@@ -1,3 +1,4 @@
+export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
 export { SessionManager, type ManagerOptions } from './manager.ts';
 export type { SdpRequest } from './requests.ts';

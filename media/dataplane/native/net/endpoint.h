@@ -62,7 +62,7 @@ struct Endpoint {
   bool configured = false;
   RemoteSpec remote;
   SourceLearner rtp;
-  SourceLearner rtcp;
+  SourceLearner rtcp{true};
 
   // ICE: sources whose checks held, and the one that the peer nominated.
   struct Checked {

@@ -153,7 +153,8 @@ struct EndpointStats {
   std::vector<LearnedSource> learned;
   std::vector<RefusedSource> refused;
   uint64_t refusedElsewhere = 0;  // packets of sources for which there was no room
-  std::optional<VoipMetrics> voip;
+  std::optional<VoipMetrics> voip;     // the far end's word
+  std::optional<VoipMetrics> quality;  // ours
 };
 
 // What became of a recording.

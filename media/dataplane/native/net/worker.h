@@ -106,6 +106,7 @@ class Worker {
   bool stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
   void select(Endpoint& endpoint, const Address& from, bool nominated, Micros now);
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void beginDtls(Endpoint& endpoint, const DtlsSpec& spec);
   void afterDtls(Endpoint& endpoint);
 
   // worker_tap.cc
@@ -120,6 +121,7 @@ class Worker {
   void sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now);
   void sendRtcp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now);
   void pollTranscoder(Endpoint& from, Micros now);
+  VoipMetrics quality(const Endpoint& endpoint) const;
   void report(Endpoint& endpoint, bool bye, Micros now);
 
   Counters counters_;
