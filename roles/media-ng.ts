@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import {
   DtmfLog,
   EVENT_NAMES,
+  gateOperations,
   NgHttpServer,
   NgService,
   NgTcpServer,
@@ -57,6 +58,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     clock: () => performance.now(),
     randomCookie: () => randomBytes(8).toString('hex'),
     deleteDelaySeconds: config.deleteDelaySeconds,
+    operations: gateOperations(manager),
     alarmMos: config.events.qualityAlarmMos,
     onResult(result, caller) {
       requests.inc({ command: result.command, result: result.failed ?? 'ok' });

@@ -7,6 +7,7 @@ export { NgHttpServer } from './io/http-server.ts';
 export { NgTcpServer, type ConnectionCounters } from './io/tcp-server.ts';
 export { NgUdpServer } from './io/udp-server.ts';
 export { Webhook } from './io/webhook.ts';
+export { gateOperations } from './operations/gates.ts';
 export type { Operation, OperationRequest, Operations } from './media-commands.ts';
 export type { SelectedParty } from './parties.ts';
 export { NgService, type Caller, type ServiceOptions } from './service.ts';

@@ -41,6 +41,9 @@ export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }:
     lines: [],
     deleteAt: undefined,
   };
+  // A party that is held back stays so in another branch.
+  const known = session.dialogues.flatMap(({ a, b }) => [a, b]).find(({ tag }) => tag === fromTag);
+  if (known) Object.assign(dialogue.a.gates, known.gates);
   session.dialogues.push(dialogue);
   return { dialogue, from: 'a' };
 }

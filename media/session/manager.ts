@@ -1,10 +1,11 @@
 import { isIPv6 } from 'node:net';
-import { isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
 import { DataplaneError, type Dataplane } from '../dataplane/mod.ts';
 import { compose, type ComposedLine, type Composing } from './compose.ts';
 import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
-import { agree, codingPolicy, offeredCodecs, pathBetween, type Agreement } from './formats.ts';
+import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
+import { openGates, type Gates } from './gates.ts';
+import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { readSdp, type RemoteMedia, type RemoteSdp } from './remote-media.ts';
 import { cutSdp, type SdpText } from './sdp-text.ts';
@@ -111,6 +112,12 @@ export class SessionManager {
     return removed;
   }
 
+  /** Holds back what parties, or the session's all, send, or opens it again. It stays over re-INVITEs. */
+  gate(session: Session, whose: readonly { readonly gates: Gates }[], change: Partial<Gates>): void {
+    for (const { gates } of whose) Object.assign(gates, change);
+    this.#reconnect(session);
+  }
+
   /** Closes every endpoint of the dialogues. */
   release(session: Session): void {
     for (const dialogue of session.dialogues) closeLines(dialogue.lines);
@@ -156,11 +163,16 @@ export class SessionManager {
     for (const session of this.all()) this.#end(session);
   }
 
+  #reconnect(session: Session): void {
+    for (const dialogue of session.dialogues)
+      for (const line of dialogue.lines) connectLine(this.#options.dataplane, session, dialogue, line);
+  }
+
   #open(callId: string, now: number): Session {
     if (this.draining) throw new SessionError('draining', 'This node is draining');
     if (this.#sessions.size >= this.#options.maxSessions)
       throw new SessionError('full', 'Parallel session limit reached');
-    const session: Session = { callId, createdAt: now, lastSignalAt: now, dialogues: [] };
+    const session: Session = { callId, createdAt: now, lastSignalAt: now, gates: openGates(), dialogues: [] };
     this.#sessions.set(callId, session);
     return session;
   }
@@ -240,7 +252,7 @@ export class SessionManager {
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
       if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, line, from, media, flags);
+      return this.#answerLine(session, dialogue, line, from, media, flags);
     });
     const asked = dialogue.lines[0]?.[from].flags;
     const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
@@ -248,7 +260,14 @@ export class SessionManager {
     return this.#compose(text, lines, offerer, { flags, bundle, iceLite });
   }
 
-  #answerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
+  #answerLine(
+    session: Session,
+    dialogue: Dialogue,
+    line: Line,
+    from: 'a' | 'b',
+    media: RemoteMedia,
+    flags: MediaFlags,
+  ): ComposedLine {
     const { dataplane } = this.#options;
     const offerSide = line[from];
     const answerSide = line[from === 'a' ? 'b' : 'a'];
@@ -278,7 +297,10 @@ export class SessionManager {
     offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
     offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
     answerSide.endpoint.configure(remoteSpec(answerSide, pass));
-    this.#connect(offerSide, answerSide, agreed.transcode);
+    const { transcode } = agreed;
+    const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
+    line.agreed = { from, speech: a && b && { a, b }, passing: pass };
+    connectLine(dataplane, session, dialogue, line);
     return {
       side: offerSide,
       codecs: media.carriage === 'rtp' ? agreed.forOfferer : undefined,
@@ -299,25 +321,6 @@ export class SessionManager {
   ): string {
     const { dataplane } = this.#options;
     return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
-  }
-
-  #connect(offerSide: Side, answerSide: Side, transcode: { offerer: Codec; answerer: Codec } | undefined): void {
-    const { dataplane } = this.#options;
-    if (!offerSide.endpoint || !answerSide.endpoint) return;
-    const end = (side: Side, chosen: Codec | undefined) => ({
-      codecs: side.codecs,
-      speech: chosen ?? side.codecs.find(isSpeech),
-      ptimeMs: side.ptimeMs ?? side.remote?.ptimeMs,
-    });
-    const offerer = end(offerSide, transcode?.offerer);
-    const answerer = end(answerSide, transcode?.answerer);
-    dataplane.setPath(offerSide.endpoint, answerSide.endpoint, pathBetween(offerer, answerer, transcode !== undefined));
-    const numbers = new Set(answerSide.codecs.map(({ pt }) => pt));
-    const accepted = answerSide.offered.filter(
-      (codec) => !numbers.has(codec.pt) && answerSide.codecs.some((other) => sameCodec(other, codec)),
-    );
-    const sender = { ...answerer, codecs: [...answerer.codecs, ...accepted] };
-    dataplane.setPath(answerSide.endpoint, offerSide.endpoint, pathBetween(sender, offerer, transcode !== undefined));
   }
 
   /**

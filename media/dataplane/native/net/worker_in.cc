@@ -160,6 +160,10 @@ void Worker::rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_
     drop(endpoint, kDropNoPath);
     return;
   }
+  if (endpoint.out->spec.gate != Gate::kOpen) {
+    drop(endpoint, kDropGated);
+    return;
+  }
   sendRtp(*endpoint.out->to, packet.data(), packet.size(), true, now);
 }
 
