@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type { HostPort } from '../../vocabulary/mod.ts';
 import {
   DataplaneError,
+  type Clip,
   type Dataplane,
   type DataplaneEvent,
   type DataplaneOptions,
@@ -9,6 +10,8 @@ import {
   type Endpoint,
   type EndpointSpec,
   type EndpointStats,
+  type KeyPress,
+  type Playback,
   type PathSpec,
   type RemoteSpec,
 } from './port.ts';
@@ -27,6 +30,10 @@ interface Native {
   setPath(from: number, to: number, path: PathSpec | undefined): void;
   stats(id: number): EndpointStats | undefined;
   closeEndpoint(id: number): void;
+  clip(samples: Int16Array, rate: number): unknown;
+  play(to: number, clip: unknown, playback: Required<Playback>): void;
+  stopPlaying(to: number): { playback: number; positionMs: number } | undefined;
+  press(to: number, key: KeyPress): void;
   idle(olderThanMs: number): number[];
   totals(): DataplaneTotals;
   close(): void;
@@ -63,6 +70,13 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
       return endpoint;
     },
     setPath: (from, to, path) => translated(() => native.setPath(from.id, to.id, path)),
+    clip(samples, rate): Clip {
+      const held = translated(() => native.clip(samples, rate));
+      return { native: held, durationMs: Math.round((samples.length * 1000) / rate), bytes: samples.byteLength };
+    },
+    play: (to, clip, playback) => translated(() => native.play(to.id, clip.native, { ...ONCE, ...playback })),
+    stopPlaying: (to) => translated(() => native.stopPlaying(to.id)),
+    press: (to, key) => translated(() => native.press(to.id, key)),
     idleEndpoints: (olderThanMs) => native.idle(olderThanMs),
     totals: () => native.totals(),
     onEvent: (listener) => void listeners.push(listener),
@@ -73,6 +87,8 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     },
   };
 }
+
+const ONCE = { times: 1, startMs: 0, limitMs: 0, mutePeer: false, behind: false } as const;
 
 function endpointOf(
   native: Native,

@@ -20,6 +20,23 @@ export interface Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint;
   /** What arrives at `from` leaves by `to`; `undefined` stops it. One path per direction; a new spec replaces the old one without losing packets. */
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void;
+  /** Sound for {@link play}: mono, 16 bit. Shared by all who play it. @throws DataplaneError `bad-argument` */
+  clip(samples: Int16Array, rate: number): Clip;
+  /**
+   * Mixed into the one stream that leaves by `to`: one SSRC, sequence numbers and timestamps that go on, before, meanwhile
+   * and afterwards. Where packets are relayed they are decoded and encoded meanwhile ({@link PathMode} `codable`). When it
+   * has ended: `played`. It replaces what plays there, without a word about that.
+   * @throws DataplaneError `bad-argument` when no path leads to `to`, when nothing of it can be coded, or when too much is
+   * waiting behind.
+   */
+  play(to: Endpoint, clip: Clip, playback: Playback): void;
+  /** @returns what was stopped and where in its clip, `undefined` when nothing played. */
+  stopPlaying(to: Endpoint): { readonly playback: number; readonly positionMs: number } | undefined;
+  /**
+   * A telephone-event of ours (RFC 4733) into what leaves by `to`, behind those that wait; who speaks is not heard
+   * meanwhile. @throws DataplaneError `bad-argument` when 32 are waiting.
+   */
+  press(to: Endpoint, key: KeyPress): void;
   /** Endpoints on which no RTP has been accepted for `olderThanMs` (counted from their opening when there never was any). */
   idleEndpoints(olderThanMs: number): readonly number[];
   /** Process-wide counters and gauges, for /metrics. Every gauge is zero when nothing is open. */
@@ -27,6 +44,41 @@ export interface Dataplane {
   onEvent(listener: (event: DataplaneEvent) => void): void;
   /** Ends the worker threads and frees everything. Resolves when the last thread has been joined. */
   close(): Promise<void>;
+}
+
+/** Belongs to the packet path; it is freed when nobody holds it. */
+export interface Clip {
+  readonly native: unknown;
+  readonly durationMs: number;
+  readonly bytes: number;
+}
+
+export interface Playback {
+  /** Names it in `played`; from 1. */
+  readonly id: number;
+  /** Default: once. */
+  readonly times?: number;
+  /** Where the first time begins. Default: 0. */
+  readonly startMs?: number;
+  /** Of all times together. Default: none. */
+  readonly limitMs?: number;
+  /** Who speaks is not heard meanwhile. Default: false. */
+  readonly mutePeer?: boolean;
+  /** Behind what plays, up to 16, not in its place. Default: false. */
+  readonly behind?: boolean;
+}
+
+export interface KeyPress {
+  /** RFC 4733 §3.2. */
+  readonly event: number;
+  /** dBm0 without its sign, 0 to 63. */
+  readonly volume: number;
+  readonly durationMs: number;
+  /** Before the next one. */
+  readonly pauseMs: number;
+  /** The listener's payload type, and its clock. */
+  readonly pt: number;
+  readonly clockRate: number;
 }
 
 export interface DataplaneOptions {
@@ -163,6 +215,8 @@ export type PathMode =
   | {
       /** Packets pass with header and payload untouched (but for SRTP). RTCP is relayed too. */
       readonly mode: 'relay';
+      /** What something can be mixed into here, the best first. */
+      readonly codable?: readonly PayloadFormat[];
     }
   | {
       readonly mode: 'transcode';
@@ -336,6 +390,8 @@ export type DataplaneEvent =
       readonly state: 'connected' | 'failed';
       readonly reason?: string;
     }
+  /** A playback has come to its end by itself. */
+  | { readonly type: 'played'; readonly endpoint: number; readonly playback: number }
   | { readonly type: 'ice'; readonly endpoint: number; readonly remote: HostPort }
   | { readonly type: 'first-packet'; readonly endpoint: number };
 

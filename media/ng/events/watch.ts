@@ -28,6 +28,9 @@ export function readDataplaneEvent(calls: CallTable, event: DataplaneEvent): Med
       };
     case 'dtmf':
       return dtmfOf(end, event);
+    case 'played':
+      // Who has asked for it knows what it was.
+      return undefined;
     case 'first-packet':
       return { type: 'media-started', ...about, source: end.learned };
     case 'dtls':

@@ -9,6 +9,7 @@
 #include "audio_codec.h"
 #include "delay_estimator.h"
 #include "packet_buffer.h"
+#include "player.h"
 #include "rtp.h"
 #include "waveform.h"
 
@@ -32,7 +33,8 @@ class TranscoderImpl final : public Transcoder {
         outTimestamp_(config.firstTimestamp),
         frameSamples_(rate * config.out.ptimeMs / 1000),
         frameTicks_(config.out.clockRate * config.out.ptimeMs / 1000),
-        frameUs_(Micros{config.out.ptimeMs} * 1000) {
+        frameUs_(Micros{config.out.ptimeMs} * 1000),
+        marker_(config.marker) {
     pcm_.reserve(rate / 5);
     decoded_.reserve(rate / 5);
   }
@@ -79,7 +81,9 @@ class TranscoderImpl final : public Transcoder {
       }
       const Micros tick = nextTick_;
       nextTick_ += frameUs_;
-      if (tick - lastHeard_ > kIdleUs && buffer_.count() == 0 && pcm_.empty()) {
+      if (!inputIdle_ && tick - lastHeard_ > kIdleUs && buffer_.count() == 0 && pcm_.empty()) inputIdle_ = true;
+      if (inputIdle_ && (player_ == nullptr || player_->ended())) {
+        player_ = nullptr;
         nextTick_ = kNever;
         idleSince_ = tick;
         return 0;
@@ -89,6 +93,13 @@ class TranscoderImpl final : public Transcoder {
       if (length > 0) return length;
     }
     return 0;
+  }
+
+  void mixIn(Player* player, Micros begin) override {
+    player_ = player;
+    if (player == nullptr || nextTick_ != kNever) return;
+    passSilence(begin);
+    nextTick_ = begin;
   }
 
   void expectLoss(double share) override { encoder_->expectLoss(share); }
@@ -148,12 +159,12 @@ class TranscoderImpl final : public Transcoder {
       delay_.reset();
     }
     // After silence the buffer fills anew: how long the silence was says nothing about the network.
-    if (nextTick_ == kNever) delay_.rebase();
+    if (inputIdle_) delay_.rebase();
     delay_.arrived(now, place);
     PacketBuffer::Slot* slot = store(header, payload, static_cast<uint8_t>(format), false);
     if (slot == nullptr) return;
     slot->comfortNoise = noise;
-    if (nextTick_ == kNever) start(now);
+    if (inputIdle_) start(now);
   }
 
   PacketBuffer::Slot* store(const RtpHeader& header, std::span<const uint8_t> payload, uint8_t format, bool skip) {
@@ -199,24 +210,36 @@ class TranscoderImpl final : public Transcoder {
 
   // The first packet, or the first after silence: playing begins when the target delay has passed.
   void start(Micros now) {
-    const Micros begin = now + Micros{delay_.targetMs()} * 1000;
-    if (idleSince_ > 0) {
-      const Micros silent = std::max<Micros>(0, (begin - idleSince_) / frameUs_);
-      outTimestamp_ += static_cast<uint32_t>(silent) * frameTicks_;
-    }
-    nextTick_ = begin;
-    marker_ = true;
+    inputIdle_ = false;
+    inputFrom_ = now + Micros{delay_.targetMs()} * 1000;
     expectedKnown_ = false;
     levelMs_ = delay_.targetMs();
+    // Something else is being heard: the clock runs.
+    if (nextTick_ != kNever) return;
+    passSilence(inputFrom_);
+    nextTick_ = inputFrom_;
+    marker_ = true;
+  }
+
+  // Nothing was sent since; its time has passed all the same.
+  void passSilence(Micros until) {
+    if (idleSince_ <= 0) return;
+    const Micros silent = std::max<Micros>(0, (until - idleSince_) / frameUs_);
+    outTimestamp_ += static_cast<uint32_t>(silent) * frameTicks_;
+    idleSince_ = 0;
+    if (silent > 0) marker_ = true;
   }
 
   // One frame of `frameSamples_`, encoded; 0 when nothing is to be sent.
   size_t frame(Micros now, std::span<uint8_t> out) {
-    playing_ = true;
-    // Each turn adds samples or advances the sequence; the bound is for what a hostile sender may contrive.
-    for (int turn = 0; pcm_.size() < frameSamples_ && turn < 200; turn++) pull();
+    if (!inputIdle_ && now >= inputFrom_) {
+      playing_ = true;
+      // Each turn adds samples or advances the sequence; the bound is for what a hostile sender may contrive.
+      for (int turn = 0; pcm_.size() < frameSamples_ && turn < 200; turn++) pull();
+    }
     if (pcm_.size() < frameSamples_) pcm_.resize(frameSamples_, 0);
-    stats_.playedMs += config_.out.ptimeMs;
+    if (!inputIdle_) stats_.playedMs += config_.out.ptimeMs;
+    if (player_ != nullptr) player_->mix(std::span(pcm_).first(frameSamples_), rate_);
     const bool suppressed = eventActive_ && now - lastEventAt_ < kEventUs;
     if (!suppressed) eventActive_ = false;
     size_t length = 0;
@@ -425,7 +448,10 @@ class TranscoderImpl final : public Transcoder {
   const Micros frameUs_;
   Micros nextTick_ = kNever;
   Micros idleSince_ = 0;
-  bool marker_ = true;
+  bool marker_;
+  Player* player_ = nullptr;
+  bool inputIdle_ = true;  // nobody is heard, and what was heard has been played
+  Micros inputFrom_ = 0;   // when playing of what is heard begins
 
   std::array<Event, kEventQueue> events_{};
   size_t eventHead_ = 0;
