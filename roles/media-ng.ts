@@ -9,6 +9,8 @@ import {
   NgService,
   NgTcpServer,
   NgUdpServer,
+  playOperations,
+  SoundFiles,
   Webhook,
   type Caller,
   type CommandResult,
@@ -45,7 +47,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     registers: [register],
   });
   let tcp: NgTcpServer | undefined;
-  const service = new NgService({
+  const sounds = new SoundFiles(dataplane);
+  const service: NgService = new NgService({
     manager,
     dataplane,
     interfaces: parts.interfaces.map(({ name, address }) => ({
@@ -58,7 +61,12 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     clock: () => performance.now(),
     randomCookie: () => randomBytes(8).toString('hex'),
     deleteDelaySeconds: config.deleteDelaySeconds,
-    operations: gateOperations(manager),
+    operations: {
+      ...gateOperations(manager),
+      ...playOperations({
+        ...{ manager, dataplane, readSound: (path) => sounds.read(path), publish: (event) => service.publish(event) },
+      }),
+    },
     alarmMos: config.events.qualityAlarmMos,
     onResult(result, caller) {
       requests.inc({ command: result.command, result: result.failed ?? 'ok' });
@@ -103,6 +111,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     throw error;
   }
   registerMetrics(register, service, webhooks, { tcp, http });
+  registerSounds(register, sounds);
   return { service, listen, close };
 }
 
@@ -112,6 +121,17 @@ function logResult(log: Logger, result: CommandResult, caller: Caller): void {
   if (result.failed) log.warn({ ...about, from: caller.address, reason }, 'ng request refused');
   else if (result.command === 'delete') log.info({ ...about, totals: result.reply['totals'] }, 'media ended');
   else if (result.command !== 'ping') log.debug(about, 'ng request done');
+}
+
+function registerSounds(register: Registry, sounds: SoundFiles): void {
+  new Gauge({
+    name: 'causeway_media_sound_bytes',
+    help: 'Samples of sound files that are kept for the next time they are played.',
+    registers: [register],
+    collect() {
+      this.set(sounds.bytes);
+    },
+  });
 }
 
 function registerMetrics(

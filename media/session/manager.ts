@@ -118,6 +118,13 @@ export class SessionManager {
     this.#reconnect(session);
   }
 
+  /** From now on something can be put into what these sides are sent, where it can be coded. */
+  insertable(session: Session, sides: readonly Side[]): void {
+    const fresh = sides.filter((side) => !side.insertable);
+    for (const side of fresh) side.insertable = true;
+    if (fresh.length > 0) this.#reconnect(session);
+  }
+
   /** Closes every endpoint of the dialogues. */
   release(session: Session): void {
     for (const dialogue of session.dialogues) closeLines(dialogue.lines);

@@ -1,6 +1,6 @@
 import { isEvent, isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
-import { pathBetween } from './formats.ts';
+import { codableFormats, pathBetween } from './formats.ts';
 import { gateOf } from './gates.ts';
 import type { Dialogue, Line, Session, Side } from './session.ts';
 
@@ -20,7 +20,11 @@ export function connectLine(dataplane: Dataplane, session: Session, dialogue: Di
     );
     const events = codecs.filter(isEvent).map(({ pt, clockRate }) => ({ pt, clockRate }));
     const gate = gateOf([session.gates, dialogue[from].gates], events, agreed.passing);
-    dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate });
+    const codable =
+      path.mode === 'relay' && receiver.insertable && !agreed.passing
+        ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs) }
+        : {};
+    dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable });
   }
 }
 

@@ -93,6 +93,10 @@ export interface Side {
   rtcpMux: boolean;
   /** RTCP has no port of its own. */
   onePort: boolean;
+  /** Something is, or has been, put into what this party hears. */
+  insertable: boolean;
+  /** Names what is being played to it. */
+  playing: number | undefined;
 }
 
 export function newSide(): Side {
@@ -115,6 +119,8 @@ export function newSide(): Side {
     foreign: new Set(),
     rtcpMux: false,
     onePort: false,
+    insertable: false,
+    playing: undefined,
   };
 }
 

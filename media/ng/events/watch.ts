@@ -29,8 +29,10 @@ export function readDataplaneEvent(calls: CallTable, event: DataplaneEvent): Med
     case 'dtmf':
       return dtmfOf(end, event);
     case 'played':
-      // Who has asked for it knows what it was.
-      return undefined;
+      // Others are keys as tones, or have been replaced.
+      if (end.side.playing !== event.playback) return undefined;
+      end.side.playing = undefined;
+      return { type: 'playback-ended', callId: about.callId, tag: about.tag, reason: 'finished' };
     case 'first-packet':
       return { type: 'media-started', ...about, source: end.learned };
     case 'dtls':

@@ -1,5 +1,5 @@
 import { createDataplane, type Dataplane } from '../../../media/dataplane/mod.ts';
-import { NgService, type ServiceOptions } from '../../../media/ng/mod.ts';
+import { NgService, type Operations, type ServiceOptions } from '../../../media/ng/mod.ts';
 import { SessionManager } from '../../../media/session/mod.ts';
 import type { DataplaneTotals } from '../../../media/dataplane/mod.ts';
 import { until } from '../../support/until.ts';
@@ -46,8 +46,18 @@ export function pureService(options: Partial<ServiceOptions> = {}, maxSessions =
   return { plane, manager, time, service };
 }
 
+export interface RealParts {
+  readonly plane: Dataplane;
+  readonly manager: SessionManager;
+  readonly publish: NgService['publish'];
+}
+
 /** The same over the real packet path, on `ports` from `base`. */
-export function realService(base: number, options: Partial<ServiceOptions> = {}) {
+export function realService(
+  base: number,
+  options: Partial<ServiceOptions> = {},
+  operations: (parts: RealParts) => Operations = () => ({}),
+) {
   const plane: Dataplane = createDataplane({
     interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
     portMin: base,
@@ -62,9 +72,10 @@ export function realService(base: number, options: Partial<ServiceOptions> = {})
     timeoutSeconds: 60,
   });
   let cookies = 0;
-  const service = new NgService({
+  const service: NgService = new NgService({
     manager,
     dataplane: plane,
+    operations: operations({ plane, manager, publish: (event) => service.publish(event) }),
     interfaces: [{ name: 'default', address: '127.0.0.1', min: base, max: base + 99 }],
     now: () => Date.now(),
     clock: () => performance.now(),
