@@ -21,6 +21,7 @@ const DROP_REASONS = [
   'no-remote',
   'send',
   'ice',
+  'gated',
 ] as const;
 
 /** `address`, `name/address` or `name/address!advertised`. */

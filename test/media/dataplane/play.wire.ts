@@ -7,6 +7,7 @@ import {
   createDataplane,
   type Dataplane,
   type DataplaneEvent,
+  type Endpoint,
   type PathSpec,
   type RemoteSpec,
 } from '../../../media/dataplane/mod.ts';
@@ -18,6 +19,10 @@ const PLAIN: RemoteSpec = { learning: 'immediate', strictSource: false, rtcpMux:
 const LOCAL = '127.0.0.1';
 const PCMU = { pt: 0, codec: 'PCMU', clockRate: 8000, channels: 1, ptimeMs: 20 } as const;
 const PCMA = { ...PCMU, pt: 8, codec: 'PCMA' } as const;
+const OPUS = {
+  ...({ pt: 111, codec: 'opus', clockRate: 48_000, channels: 2, ptimeMs: 20 } as const),
+  opus: { fec: true, dtx: false },
+} as const;
 const EVENTS = { formats: [{ pt: 101, clockRate: 8000 }], detect: false, block: false };
 const RELAY: PathSpec = { mode: 'relay', codable: [PCMU, PCMA], events: EVENTS };
 const CODED: PathSpec = {
@@ -137,6 +142,64 @@ describe('what is played into a call', function () {
       assert.ok(toneOverRest(audio, 1000, 8000) > 30, `${how}: ${toneOverRest(audio, 1000, 8000)} dB`);
     }
   });
+
+  for (const how of ['SRTP', 'Opus'] as const) {
+    it(`is mixed into a relayed stream of ${how}`, async () => {
+      using c = await call(RELAY);
+      c.speak(false);
+      // Two more ends between Bob's and Bob: eb → near → far → Bob.
+      const [near, far] = [0, 0].map(() => plane.openEndpoint({ socket: 'pair', interface: 'lo', affinity: 'x' })) as [
+        Endpoint,
+        Endpoint,
+      ];
+      try {
+        const key = (fill: number) => ({ suite: 'AES_CM_128_HMAC_SHA1_80', keySalt: Buffer.alloc(30, fill) }) as const;
+        const crypto = (mine: number, theirs: number): RemoteSpec['crypto'] =>
+          how === 'SRTP' ? { type: 'sdes', send: key(mine), receive: key(theirs) } : { type: 'none' };
+        const bob = c.eb.stats().remoteRtp;
+        c.eb.configure({ ...PLAIN, rtp: near.rtp, crypto: crypto(1, 2) });
+        near.configure({ ...PLAIN, rtp: c.eb.rtp, crypto: crypto(2, 1) });
+        far.configure({ ...PLAIN, ...(bob ? { rtp: bob } : {}) });
+        const opus = { mode: 'relay', codable: [OPUS] } as const;
+        plane.setPath(c.ea, c.eb, how === 'Opus' ? { ...CODED, in: [PCMU], out: OPUS } : RELAY);
+        plane.setPath(near, far, how === 'Opus' ? { ...CODED, in: [OPUS], out: PCMU } : RELAY);
+        if (how === 'Opus') {
+          // Coded by alice's end, played to where it is relayed as it is.
+          const [last, next] = [0, 0].map(() =>
+            plane.openEndpoint({ socket: 'pair', interface: 'lo', affinity: 'x' }),
+          ) as [Endpoint, Endpoint];
+          c.eb.configure({ ...PLAIN, rtp: last.rtp });
+          last.configure({ ...PLAIN, rtp: c.eb.rtp });
+          next.configure({ ...PLAIN, rtp: near.rtp });
+          near.configure({ ...PLAIN, rtp: next.rtp });
+          plane.setPath(last, next, opus);
+          await playOver(c, next);
+          next.close();
+          last.close();
+        } else await playOver(c, c.eb);
+      } finally {
+        near.close();
+        far.close();
+      }
+    });
+  }
+
+  async function playOver(c: Awaited<ReturnType<typeof call>>, to: Endpoint): Promise<void> {
+    c.speak(true);
+    await c.heardFor(300);
+    const from = c.heard.length;
+    plane.play(to, plane.clip(sine(1000, 0.8, 44_100, 0.3), 44_100), { id: 20 });
+    const done = () => events.some((event) => event.type === 'played' && event.endpoint === to.id);
+    await until('the end', done, 3000);
+    await c.heardFor(400);
+    const { audio } = oneStream(c.heard);
+    const start = (from + 12) * 160;
+    const middle = audio.subarray(start, start + 3200);
+    assert.ok(bothOverRest(middle, 440, 1000) > 15, `both: ${bothOverRest(middle, 440, 1000)} dB`);
+    assert.ok(toneOverRest(audio.subarray(-1600), 440, 8000) > 15);
+    const { dropped } = plane.totals();
+    assert.deepEqual([dropped['authentication'], dropped['replay']], [undefined, undefined]);
+  }
 
   it('stops in its middle, and says where', async () => {
     using c = await call(RELAY);

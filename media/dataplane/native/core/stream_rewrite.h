@@ -45,6 +45,13 @@ class StreamRewrite {
     return true;
   }
 
+  // How many frames behind the last packet the next one belongs: right behind it, unless there was silence.
+  static Micros framesSince(const SenderState& sent, uint32_t frameMs, Micros now) {
+    const Micros frame = Micros{std::max(1u, frameMs)} * 1000;
+    const Micros since = sent.lastSentAt > 0 ? now - sent.lastSentAt : 0;
+    return since < 3 * frame ? 1 : (since + frame / 2) / frame;
+  }
+
  private:
   static constexpr Micros kSettledUs = 1'000'000;  // so long a packet may be late
 
@@ -52,9 +59,7 @@ class StreamRewrite {
     const bool same = timeHolds_ && header.ssrc == source_ &&
                       static_cast<int32_t>(header.timestamp + timestampOffset_ - sent.lastTimestamp) > 0;
     if (!same) {
-      const Micros frame = Micros{std::max(1u, frameMs)} * 1000;
-      const Micros since = sent.lastSentAt > 0 ? now - sent.lastSentAt : 0;
-      const auto frames = static_cast<uint32_t>(std::max<Micros>(1, (since + frame / 2) / frame));
+      const auto frames = static_cast<uint32_t>(framesSince(sent, frameMs, now));
       timestampOffset_ = sent.lastTimestamp + frames * (sent.clockRate * frameMs / 1000) - header.timestamp;
     }
     sequenceOffset_ = static_cast<uint16_t>(lastSequence + 1 - header.sequence);

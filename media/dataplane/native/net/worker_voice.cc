@@ -86,8 +86,7 @@ bool Worker::mixInto(Endpoint& to, std::string& error) {
   }
   for (const EventFormat& event : from->out->spec.events) config.dtmf.push_back({event.pt, event.clockRate, event.pt, event.clockRate});
   const Micros frame = Micros{config.out.ptimeMs} * 1000;
-  const Micros since = to.sender.lastSentAt > 0 ? now - to.sender.lastSentAt : 0;
-  const Micros frames = std::max<Micros>(1, (since + frame / 2) / frame);
+  const Micros frames = StreamRewrite::framesSince(to.sender, config.out.ptimeMs, now);
   to.sender.clockRate = config.out.clockRate;
   config.ssrc = to.sender.ssrc;
   config.firstSequence = static_cast<uint16_t>(to.lastSequence + 1);
