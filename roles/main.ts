@@ -36,8 +36,10 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
   media: {
     'listen-ng': { type: 'string' },
     'listen-tcp-ng': { type: 'string' },
+    'recording-dir': { type: 'string' },
     'listen-http': { type: 'string' },
     'dtmf-log-dest': { type: 'string' },
+    'delete-delay': { type: 'string' },
     interface: { type: 'string', multiple: true },
     'port-min': { type: 'string' },
     'port-max': { type: 'string' },
@@ -66,6 +68,7 @@ async function main(): Promise<number> {
     process.stdout.write(`${manifest.version}\n`);
     return 0;
   }
+  if (command === 'explain') return (await import('./cli/explain.ts')).runExplain(rest);
   const own = FLAGS[command];
   if (!own) return fail(`there is no role "${command}"; causeway --help lists them`);
   let values: Record<string, string | boolean | string[] | undefined>;

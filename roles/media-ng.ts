@@ -20,6 +20,7 @@ import {
   type SessionManager,
 } from '../media/mod.ts';
 import type { MediaConfig } from './config/schema.ts';
+import { startMediaCopies, type MediaCopies } from './media-copies.ts';
 
 export interface MediaNgParts {
   readonly config: MediaConfig;
@@ -34,6 +35,8 @@ export interface MediaNg {
   readonly service: NgService;
   /** For the ready line. */
   readonly listen: Readonly<Record<string, string>>;
+  /** To be closed behind the sessions and before the packet path. */
+  readonly copies: MediaCopies;
   close(): Promise<void>;
 }
 
@@ -48,6 +51,12 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
   });
   let tcp: NgTcpServer | undefined;
   const sounds = new SoundFiles(dataplane);
+  let closed = false;
+  const copies = startMediaCopies({
+    ...{ recordingDir: config.recordingDir, manager, dataplane, log, register },
+    // What is recorded ends behind ng, when nobody can be told any more.
+    publish: (event) => (closed ? undefined : service.publish(event)),
+  });
   const service: NgService = new NgService({
     manager,
     dataplane,
@@ -62,6 +71,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     randomCookie: () => randomBytes(8).toString('hex'),
     deleteDelaySeconds: config.deleteDelaySeconds,
     operations: {
+      ...copies.operations,
       ...gateOperations(manager),
       ...playOperations({
         ...{ manager, dataplane, readSound: (path) => sounds.read(path), publish: (event) => service.publish(event) },
@@ -86,6 +96,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
   const listen: Record<string, string> = {};
   let http: NgHttpServer | undefined;
   const close = async () => {
+    closed = true;
     for (const one of open.toReversed()) await one.close();
   };
   try {
@@ -112,7 +123,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
   }
   registerMetrics(register, service, webhooks, { tcp, http });
   registerSounds(register, sounds);
-  return { service, listen, close };
+  return { service, listen, copies, close };
 }
 
 function logResult(log: Logger, result: CommandResult, caller: Caller): void {

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { Counter, Gauge } from 'prom-client';
 import { parseHostPort } from '../vocabulary/mod.ts';
 import { createDataplane, SessionManager } from '../media/mod.ts';
@@ -25,7 +26,7 @@ const DROP_REASONS = [
 ] as const;
 
 /** `address`, `name/address` or `name/address!advertised`. */
-export function parseInterface(text: string, index: number, publicAddress: string | undefined) {
+function parseInterface(text: string, index: number, publicAddress: string | undefined) {
   const match = /^(?:([^/]+)\/)?([^!]+)(?:!(.+))?$/.exec(text);
   const address = match?.[2] ?? text;
   const loopback = address.startsWith('127.') || address === '::1';
@@ -36,12 +37,25 @@ export function parseInterface(text: string, index: number, publicAddress: strin
   };
 }
 
+/** One logical interface may have an address of each family: the second is `name/IP6` to the sessions. @throws Error */
+export function parseInterfaces(texts: readonly string[], publicAddress: string | undefined) {
+  const parsed = texts.map((text, index) => parseInterface(text, index, publicAddress));
+  const taken = new Set<string>();
+  return parsed.map((own) => {
+    const name = taken.has(own.name) && isIPv6(own.address) ? `${own.name}/IP6` : own.name;
+    if (taken.has(name))
+      throw new Error(`media.interfaces: found "${own.name}" twice, wanted one address of each family`);
+    taken.add(name);
+    return { ...own, name };
+  });
+}
+
 /** A media node: ng in, packets through the native path, metrics and heartbeats out. */
 export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<Role> {
   if (config.floor === 'kernel')
     throw new Error('media.floor: found "kernel", wanted auto or native: the kernel floor is not part of this version');
   const log = deps.log.child({ role: 'media', node: config.id });
-  const interfaces = config.interfaces.map((text, index) => parseInterface(text, index, deps.publicAddress));
+  const interfaces = parseInterfaces(config.interfaces, deps.publicAddress);
   const metrics = await startMetricsServer(config.metrics, 'media', config.id);
   const dataplane = await orClose(metrics, () =>
     Promise.resolve(
@@ -114,6 +128,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
       await heartbeat?.stop();
       await ng.close();
       manager.close();
+      await ng.copies.close();
       await dataplane.close();
       await metrics.close();
     },

@@ -16,11 +16,26 @@ const RUNS = {
       '--full',
       `--seed=${Math.floor(Date.now() / 86_400_000)}`,
     ]),
+  /** Ten million inputs for every parser, native ones and those in TypeScript; guided by coverage where clang can be had. */
+  fuzz: async () => {
+    const node = await install({ tests: true });
+    const seed = `--seed=${Math.floor(Date.now() / 86_400_000)}`;
+    const native = await run(node, [join(ROOT, 'tools/native-fuzz.mjs'), '--install', '--inputs=10000000', seed]);
+    const parsers = await run(node, [join(ROOT, 'test/fuzz/run.ts'), '--inputs=10000000', seed]);
+    return { status: native.status || parsers.status, output: `${native.output}\n${parsers.output}` };
+  },
+  /** A hundred thousand calls of every kind, set up and torn down in random order. */
+  churn: async () =>
+    run(await install(), [
+      join(ROOT, 'test/churn/run.ts'),
+      '--calls=100000',
+      `--seed=${Math.floor(Date.now() / 86_400_000)}`,
+    ]),
   /** Figures of the benchmarks in their long form. */
   bench: async () => {
     const node = await install();
     const outputs = [];
-    for (const bench of ['transcode', 'setup'])
+    for (const bench of ['transcode', 'setup', 'calls', 'handshakes', 'idle', 'relay'])
       outputs.push(await run(node, [join(ROOT, 'tools/bench.mjs'), bench, '--full', '--json']));
     return {
       status: outputs.every(({ status }) => status === 0) ? 0 : 1,

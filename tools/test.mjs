@@ -1,5 +1,6 @@
-// npm test: installs what the tests need, runs the gate, then every wire and hostile file by itself, one after another,
-// each with a budget of wall time. The last line counts test cases.
+// npm test: installs what the tests need, runs the gate, then every wire and hostile file in a process of its own, with a
+// budget of wall time. Files that say so in their first line (`// budget: 30 s, beside others`) run two at a time, with
+// ports of their own; those that listen to audio have the machine for themselves. The last line counts test cases.
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +30,19 @@ if (only.length === 0) {
   if (check.status === 0) passed += unitCases(check.output);
   else failed++;
 }
-for (const file of files) {
+for (const file of files.filter((name) => !besideOthers(name))) await runFile(file);
+// The longest first, so that none is left alone at the end.
+const queue = files.filter(besideOthers).sort((a, b) => budgetOf(b) - budgetOf(a));
+await Promise.all(
+  [0, 1].map(async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file);
+  }),
+);
+console.log(`wall time ${((Date.now() - started) / 1000).toFixed(0)} s`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
+
+async function runFile(file) {
   const budget = budgetOf(file);
   const result = await run(
     join(ROOT, 'node_modules/.bin/mocha'),
@@ -48,13 +61,14 @@ for (const file of files) {
     console.log(`     ${fullTitle}\n${indent(err.stack ?? err.message ?? '')}`);
   if (report.broken) console.log(indent(result.output.slice(-4000)));
 }
-console.log(`wall time ${((Date.now() - started) / 1000).toFixed(0)} s`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
 
 /** Seconds, from the file's first lines: `// budget: 40 s`. */
 function budgetOf(file) {
   return Number(/^\/\/ budget: (\d+) s/m.exec(fs.readFileSync(join(ROOT, file), 'utf8'))?.[1] ?? 30);
+}
+
+function besideOthers(file) {
+  return /^\/\/ budget: \d+ s, beside others$/m.test(fs.readFileSync(join(ROOT, file), 'utf8'));
 }
 
 function reportOf(output) {

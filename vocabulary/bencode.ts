@@ -6,26 +6,33 @@ import { isUtf8 } from 'node:buffer';
  */
 export type Bencode = string | number | readonly Bencode[] | { readonly [key: string]: Bencode };
 
-/** Keys in the given order; `undefined` members are left out. */
+/**
+ * As text, of which the UTF-8 is to be sent; lone surrogates become U+FFFD there. Keys in the given order; `undefined`
+ * members are left out.
+ */
 export function encodeBencode(value: Bencode | undefined): string {
+  return write(value, lengthOf);
+}
+
+/** As bytes, with those that are not UTF-8 as they were. */
+export function bencodeBytes(value: Bencode | undefined): Buffer {
+  return bytesOf(write(value, exactLengthOf));
+}
+
+function write(value: Bencode | undefined, length: (text: string) => number): string {
   if (typeof value === 'number') return `i${Math.trunc(value)}e`;
-  if (typeof value === 'string') return `${lengthOf(value)}:${value}`;
+  if (typeof value === 'string') return `${length(value)}:${value}`;
   if (Array.isArray(value)) {
     let list = 'l';
-    for (const item of value as readonly Bencode[]) list += encodeBencode(item);
+    for (const item of value as readonly Bencode[]) list += write(item, length);
     return `${list}e`;
   }
   let out = 'd';
   for (const key of Object.keys(value ?? {})) {
     const item = (value as { readonly [key: string]: Bencode | undefined })[key];
-    if (item !== undefined) out += `${lengthOf(key)}:${key}${encodeBencode(item)}`;
+    if (item !== undefined) out += `${length(key)}:${key}${write(item, length)}`;
   }
   return `${out}e`;
-}
-
-/** The same as bytes for the network. */
-export function bencodeBytes(value: Bencode | undefined): Buffer {
-  return bytesOf(encodeBencode(value));
 }
 
 const MAX_DEPTH = 16;
@@ -124,7 +131,11 @@ function isSpace(byte: number): boolean {
 function lengthOf(text: string): number {
   // Keys and most values; a call out of the engine costs more.
   if (text.length <= 40 && isAscii(text)) return text.length;
-  return text.isWellFormed() ? Buffer.byteLength(text, 'utf8') : bytesOf(text).length;
+  return Buffer.byteLength(text, 'utf8');
+}
+
+function exactLengthOf(text: string): number {
+  return text.isWellFormed() ? lengthOf(text) : bytesOf(text).length;
 }
 
 function isAscii(text: string): boolean {

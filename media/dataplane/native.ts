@@ -2,7 +2,6 @@ import { createRequire } from 'node:module';
 import type { HostPort } from '../../vocabulary/mod.ts';
 import {
   DataplaneError,
-  type Clip,
   type Dataplane,
   type DataplaneEvent,
   type DataplaneOptions,
@@ -10,15 +9,24 @@ import {
   type Endpoint,
   type EndpointSpec,
   type EndpointStats,
-  type KeyPress,
-  type Playback,
-  type PathSpec,
+  type RecordingResult,
   type RemoteSpec,
 } from './port.ts';
+import type { PathSpec } from './path.ts';
+import type { Clip, KeyPress, Playback } from './sound.ts';
+
+/** A recording is whole; told to whoever closed it. */
+interface RecordingEnded {
+  readonly type: 'recording';
+  readonly recording: number;
+  readonly packets: number;
+  readonly bytes: number;
+  readonly reason?: string;
+}
 
 /** What the add-on hands out (native/napi/addon.cc). */
 interface Addon {
-  create(options: DataplaneOptions, onEvent: (event: DataplaneEvent) => void): Native;
+  create(options: DataplaneOptions, onEvent: (event: DataplaneEvent | RecordingEnded) => void): Native;
 }
 
 interface Native {
@@ -28,6 +36,10 @@ interface Native {
   openEndpoint(spec: EndpointSpec): { id: number; address: string; rtp: number; rtcp: number };
   configure(id: number, remote: RemoteSpec): void;
   setPath(from: number, to: number, path: PathSpec | undefined): void;
+  tap(from: number, to: number, on: boolean): void;
+  openRecording(spec: { readonly file: string }): number;
+  record(recording: number, endpoint: number, on: boolean): void;
+  closeRecording(recording: number): void;
   stats(id: number): EndpointStats | undefined;
   closeEndpoint(id: number): void;
   clip(samples: Int16Array, rate: number): unknown;
@@ -45,8 +57,18 @@ interface Native {
  */
 export function createDataplane(options: DataplaneOptions): Dataplane {
   const listeners: ((event: DataplaneEvent) => void)[] = [];
+  const recordings = new Map<number, (result: RecordingResult) => void>();
+  const ended = (id: number, result: RecordingResult): void => {
+    recordings.get(id)?.(result);
+    recordings.delete(id);
+  };
   const native = translated(() =>
     load().create(options, (event) => {
+      if (event.type === 'recording') {
+        const { packets, bytes, reason } = event;
+        ended(event.recording, { packets, bytes, error: reason });
+        return;
+      }
       for (const listener of listeners) listener(event);
     }),
   );
@@ -77,12 +99,28 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     play: (to, clip, playback) => translated(() => native.play(to.id, clip.native, { ...ONCE, ...playback })),
     stopPlaying: (to) => translated(() => native.stopPlaying(to.id)),
     press: (to, key) => translated(() => native.press(to.id, key)),
+    tap: (from, to, on) => translated(() => native.tap(from.id, to.id, on)),
+    openRecording(file) {
+      const id = translated(() => native.openRecording({ file }));
+      let tell: (result: RecordingResult) => void = () => undefined;
+      const result = new Promise<RecordingResult>((resolve) => (tell = resolve));
+      recordings.set(id, tell);
+      return {
+        record: (endpoint, on) => translated(() => native.record(id, endpoint.id, on)),
+        close() {
+          native.closeRecording(id);
+          return result;
+        },
+      };
+    },
     idleEndpoints: (olderThanMs) => native.idle(olderThanMs),
     totals: () => native.totals(),
     onEvent: (listener) => void listeners.push(listener),
     close() {
       endpoints.clear();
       native.close();
+      // They are whole on the disk, but nobody will be told how much that is.
+      for (const id of [...recordings.keys()]) ended(id, { packets: 0, bytes: 0, error: 'the packet path is closed' });
       return Promise.resolve();
     },
   };

@@ -1,4 +1,6 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
+import type { PathSpec } from './path.ts';
+import type { Clip, KeyPress, Playback } from './sound.ts';
 
 /**
  * The verbs that media/session asks of the packet path. Packets of an established flow never cross this
@@ -24,7 +26,7 @@ export interface Dataplane {
   clip(samples: Int16Array, rate: number): Clip;
   /**
    * Mixed into the one stream that leaves by `to`: one SSRC, sequence numbers and timestamps that go on, before, meanwhile
-   * and afterwards. Where packets are relayed they are decoded and encoded meanwhile ({@link PathMode} `codable`). When it
+   * and afterwards. Where packets are relayed they are decoded and encoded meanwhile (`codable` of its path). When it
    * has ended: `played`. It replaces what plays there, without a word about that.
    * @throws DataplaneError `bad-argument` when no path leads to `to`, when nothing of it can be coded, or when too much is
    * waiting behind.
@@ -37,6 +39,18 @@ export interface Dataplane {
    * meanwhile. @throws DataplaneError `bad-argument` when 32 are waiting.
    */
   press(to: Endpoint, key: KeyPress): void;
+  /**
+   * Starts or ends copies: what arrives at `from`, decrypted and of a source that may be heard, is also sent by `to` as it
+   * came, with its SSRC, before any gate. Both need the same affinity. At most 8 of one endpoint; closing either ends it.
+   * @throws DataplaneError `bad-argument` when there are as many.
+   */
+  tap(from: Endpoint, to: Endpoint, on: boolean): void;
+  /**
+   * Makes a pcap file (raw IP packets) that must not be there yet. Written by a thread of its own, flushed every second; of
+   * what a disk cannot take in time packets are lost, never delayed. At most 2000 at once.
+   * @throws DataplaneError `bad-argument` with the reason when it cannot be written.
+   */
+  openRecording(file: string): Recording;
   /** Endpoints on which no RTP has been accepted for `olderThanMs` (counted from their opening when there never was any). */
   idleEndpoints(olderThanMs: number): readonly number[];
   /** Process-wide counters and gauges, for /metrics. Every gauge is zero when nothing is open. */
@@ -44,41 +58,6 @@ export interface Dataplane {
   onEvent(listener: (event: DataplaneEvent) => void): void;
   /** Ends the worker threads and frees everything. Resolves when the last thread has been joined. */
   close(): Promise<void>;
-}
-
-/** Belongs to the packet path; it is freed when nobody holds it. */
-export interface Clip {
-  readonly native: unknown;
-  readonly durationMs: number;
-  readonly bytes: number;
-}
-
-export interface Playback {
-  /** Names it in `played`; from 1. */
-  readonly id: number;
-  /** Default: once. */
-  readonly times?: number;
-  /** Where the first time begins. Default: 0. */
-  readonly startMs?: number;
-  /** Of all times together. Default: none. */
-  readonly limitMs?: number;
-  /** Who speaks is not heard meanwhile. Default: false. */
-  readonly mutePeer?: boolean;
-  /** Behind what plays, up to 16, not in its place. Default: false. */
-  readonly behind?: boolean;
-}
-
-export interface KeyPress {
-  /** RFC 4733 §3.2. */
-  readonly event: number;
-  /** dBm0 without its sign, 0 to 63. */
-  readonly volume: number;
-  readonly durationMs: number;
-  /** Before the next one. */
-  readonly pauseMs: number;
-  /** The listener's payload type, and its clock. */
-  readonly pt: number;
-  readonly clockRate: number;
 }
 
 export interface DataplaneOptions {
@@ -118,6 +97,22 @@ export interface Endpoint {
   close(): void;
 }
 
+/** A pcap file of what arrives at some endpoints, RTP and RTCP in the clear. */
+export interface Recording {
+  /** Starts or ends with this endpoint. @throws DataplaneError `closed` when either is. */
+  record(endpoint: Endpoint, on: boolean): void;
+  /** Ends with all of them. Resolves when the file is whole; always the same result. */
+  close(): Promise<RecordingResult>;
+}
+
+export interface RecordingResult {
+  readonly packets: number;
+  /** Of the file, without its header. */
+  readonly bytes: number;
+  /** Why the file ends too early. */
+  readonly error: string | undefined;
+}
+
 /** What is known of the far side; each call replaces the whole. */
 export interface RemoteSpec {
   /** From SDP; the first guess until a source has proven itself. Absent: wait for the first packet (ICE, or an offer not yet answered). */
@@ -132,6 +127,8 @@ export interface RemoteSpec {
   readonly strictSource: boolean;
   /** Leaves a source at once for the same stream elsewhere, and after a second of silence for any other. Default: false. */
   readonly mediaHandover?: boolean;
+  /** Another party has answered the same offer: the source of the one before is not to be taken for it. Default: false. */
+  readonly newParty?: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
@@ -192,64 +189,6 @@ export interface SrtpKey {
   readonly unauthenticatedRtp?: boolean;
 }
 
-export type PathSpec = PathGate & PathMode;
-
-/** What is held back on the way. A change of these alone touches nothing else of the path. */
-export interface PathGate {
-  /**
-   * `blocked`: dropped. `silent`: the payload becomes the codec's silence (G.711, G.722 by their static types; of other
-   * codecs dropped), sequence numbers and timestamps stay. Telephone-events pass both. Default: open.
-   */
-  readonly gate?: 'open' | 'blocked' | 'silent';
-  readonly events?: {
-    /** The sender's telephone-event payload types (RFC 4733). */
-    readonly formats: readonly { readonly pt: number; readonly clockRate: number }[];
-    /** Raises `dtmf`, on relay paths too. */
-    readonly detect: boolean;
-    /** Drops them. */
-    readonly block: boolean;
-  };
-}
-
-export type PathMode =
-  | {
-      /** Packets pass with header and payload untouched (but for SRTP). RTCP is relayed too. */
-      readonly mode: 'relay';
-      /** What something can be mixed into here, the best first. */
-      readonly codable?: readonly PayloadFormat[];
-    }
-  | {
-      readonly mode: 'transcode';
-      /** What the sender may send, by payload type. */
-      readonly in: readonly PayloadFormat[];
-      /** What the receiver gets. */
-      readonly out: PayloadFormat;
-      /** telephone-event goes through with payload type and clock changed. */
-      readonly dtmf: readonly {
-        readonly inPt: number;
-        readonly inClock: number;
-        readonly outPt: number;
-        readonly outClock: number;
-      }[];
-      /** Bounds of the jitter buffer's target delay. */
-      readonly jitter: { readonly minMs: number; readonly maxMs: number };
-    };
-
-export interface PayloadFormat {
-  readonly pt: number;
-  readonly codec: 'PCMU' | 'PCMA' | 'opus' | 'CN';
-  readonly clockRate: number;
-  readonly channels: number;
-  readonly ptimeMs: number;
-  /** Opus only: encoder settings (RFC 7587). `maxPlaybackRate` also bounds the rate we decode to. */
-  readonly opus?: {
-    readonly bitrate?: number;
-    readonly fec: boolean;
-    readonly dtx: boolean;
-    readonly maxPlaybackRate?: number;
-  };
-}
-
 export interface StreamStats {
   readonly packets: number;
   readonly bytes: number;
@@ -275,6 +214,8 @@ export interface EndpointStats {
   readonly source?: SourceRecord;
   /** The far end's last VoIP metrics report (RFC 3611 §4.7) on what it received. */
   readonly voipMetrics?: VoipMetrics;
+  /** The same of what this endpoint receives, as we measure it; of a relay path without the delay of a jitter buffer. */
+  readonly quality?: VoipMetrics;
   /** Of the decoder fed by this endpoint, when its path transcodes. */
   readonly playout?: {
     readonly concealedMs: number;
@@ -354,6 +295,16 @@ export interface DataplaneTotals {
   /** CPU time of the worker threads since start. */
   readonly cpuMs: number;
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
+  /** Copies that stand, and packets that they have carried. */
+  readonly taps: number;
+  readonly tappedPackets: number;
+  /** `lost`: packets for which there was no room, or no disk. */
+  readonly recordings: {
+    readonly open: number;
+    readonly packets: number;
+    readonly bytes: number;
+    readonly lost: number;
+  };
 }
 
 export type DataplaneEvent =

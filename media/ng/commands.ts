@@ -1,7 +1,15 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
-import { readFlags, SessionError, text, type Ending, type Session, type SessionManager } from '../session/mod.ts';
+import {
+  explain,
+  readFlags,
+  SessionError,
+  text,
+  type Ending,
+  type Session,
+  type SessionManager,
+} from '../session/mod.ts';
 import { CallTable } from './calls.ts';
-import { describe } from './describe.ts';
+import { describe, type Description } from './describe.ts';
 import { LIMITS, NgError, REASONS } from './errors.ts';
 import { isDictionary, type Dictionary } from './message.ts';
 import { integer, needed, optional, wordsOf } from './request.ts';
@@ -28,7 +36,7 @@ export interface CommandContext {
   /** A call was refused by a limit. */
   rejected(): void;
   /** A call, or some of its branches, has ended; its endpoints still stand. The sessions do not know it any more. */
-  ended(session: Session, why: Ending): void;
+  ended(session: Session, why: Ending, about?: Description): void;
   /** How long a deletion waits that does not say it itself. */
   readonly deleteDelaySeconds: number;
 }
@@ -142,7 +150,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     }
     const about = describe(removed, calls.find(callId), now);
     if (at === undefined) {
-      context.ended(removed, 'deleted');
+      context.ended(removed, 'deleted', about);
       manager.release(removed);
     }
     return { ...about.reply, result: 'ok' };
@@ -163,6 +171,12 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
       .slice(0, limit)
       .map(({ callId }) => callId);
     return { calls, result: 'ok' };
+  },
+  explain({ manager }, message, now) {
+    const callId = needed(message, 'call-id', REASONS.noCallId);
+    const session = manager.get(callId);
+    if (!session) throw new NgError(REASONS.unknownCall, 'unknown-call');
+    return { explanation: explain(session, now), result: 'ok' };
   },
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };

@@ -1,7 +1,7 @@
 import type { Codec } from '../../codecs/mod.ts';
 import type { Bencode, HostPort } from '../../vocabulary/mod.ts';
 import type { EndpointStats } from '../dataplane/mod.ts';
-import type { Dialogue, Line, Session, Side } from '../session/mod.ts';
+import type { Dialogue, Line, Session, Side, Subscription } from '../session/mod.ts';
 import type { CallNotes } from './calls.ts';
 import type { Dictionary } from './message.ts';
 import type { Sample, StreamQuality } from './quality.ts';
@@ -42,7 +42,7 @@ export function describe(
   let oneWay = 0;
   for (const dialogue of session.dialogues) {
     const heard = new Map<Line, number>();
-    for (const which of ['a', 'b'] as const) {
+    for (const which of dialogue.published ? (['a'] as const) : (['a', 'b'] as const)) {
       const party = dialogue[which];
       const medias = dialogue.lines.map((line): Bencode => {
         const side = line[which];
@@ -72,6 +72,7 @@ export function describe(
       else if (ways === 1) oneWay++;
     }
   }
+  for (const [tag, subscription] of session.subscriptions) tags.set(tag, subscriberOf(session, subscription, now));
   return {
     reply: {
       created: seconds(session.createdAt),
@@ -99,16 +100,31 @@ function partyOf(
 ): Record<string, Bencode> {
   const party = dialogue[which];
   const { label } = party;
-  const peer = peerOf(dialogue, which);
+  const copies = [...session.subscriptions].filter(([, { lines }]) => lines.some(({ tag }) => tag === party.tag));
+  const peers = dialogue.published ? [] : [peerOf(dialogue, which)];
   return {
     tag: party.tag ?? '',
     // The branch is that of the side that was called.
     ...(which === 'b' && dialogue.viaBranch !== undefined ? { 'via-branch': dialogue.viaBranch } : {}),
     ...(label === undefined ? {} : { label }),
     created: seconds(session.createdAt),
-    subscriptions: [peer],
-    subscribers: [peer],
+    subscriptions: peers,
+    subscribers: [...peers, ...copies.map(([tag]): Bencode => ({ tag, type: 'pub/sub' }))],
     medias,
+  };
+}
+
+function subscriberOf(session: Session, { party, lines }: Subscription, now: number): Record<string, Bencode> {
+  const heard = [...new Set(lines.map(({ tag }) => tag))].map((tag): Bencode => ({ tag, type: 'pub/sub' }));
+  return {
+    tag: party.tag ?? '',
+    ...(party.label === undefined ? {} : { label: party.label }),
+    created: seconds(session.createdAt),
+    subscriptions: heard,
+    subscribers: [],
+    medias: lines.map(({ side }, index) =>
+      mediaOf(session, { index, a: side, b: side, agreed: undefined }, 'a', side.endpoint?.stats(), now),
+    ),
   };
 }
 

@@ -25,6 +25,7 @@ export const REASONS = {
   notPlayed: 'Failed to start media playback from',
   badCode: "Out of range 'code' specified",
   noSubscribed: 'No call participant specified',
+  noneMatched: 'No monologues matched',
   noSuchToTag: 'To-tag not found',
   /** Our own. */
   notHere: 'Not supported by this node',

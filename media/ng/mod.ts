@@ -1,4 +1,5 @@
 export { runCommand, type CommandResult } from './commands.ts';
+export { copyOperations } from './copy-operations.ts';
 export { NgError } from './errors.ts';
 export { EVENT_NAMES, type MediaEvent } from './events/event.ts';
 export type { EventSink } from './events/hub.ts';
@@ -11,5 +12,6 @@ export { Webhook } from './io/webhook.ts';
 export { gateOperations } from './operations/gates.ts';
 export { playOperations } from './operations/play.ts';
 export type { Operation, OperationRequest, Operations } from './media-commands.ts';
+export { recordingOperations } from './recording-operations.ts';
 export type { SelectedParty } from './parties.ts';
 export { NgService, type Caller, type ServiceOptions } from './service.ts';

@@ -1,4 +1,4 @@
-import type { Ending, Session, SessionManager } from '../session/mod.ts';
+import { text, type Ending, type Session, type SessionManager } from '../session/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
 import { CallTable } from './calls.ts';
 import {
@@ -10,7 +10,7 @@ import {
   type CommandResult,
 } from './commands.ts';
 import { ReplyCache } from './cookies.ts';
-import { describe, SAMPLE_SECONDS } from './describe.ts';
+import { describe, SAMPLE_SECONDS, type Description } from './describe.ts';
 import { NgError, REASONS } from './errors.ts';
 import { dtmfPush, type MediaEvent } from './events/event.ts';
 import { EventHub } from './events/hub.ts';
@@ -26,6 +26,7 @@ import {
   type Encoding,
   type Payload,
 } from './message.ts';
+import { recordingWish } from './recording-operations.ts';
 import { canonicalKeys, type CommandName } from './spelling.ts';
 import { NgStatistics, type InterfacePorts } from './statistics.ts';
 
@@ -84,7 +85,7 @@ export class NgService {
       statistics: () =>
         this.statistics.reply(options.dataplane.totals(), manager.size, options.interfaces, options.clock()),
       rejected: () => this.statistics.rejected(),
-      ended: (session, why) => this.#ended(session, why),
+      ended: (session, why, about) => this.#ended(session, why, about),
       deleteDelaySeconds: options.deleteDelaySeconds ?? 0,
     };
   }
@@ -169,7 +170,7 @@ export class NgService {
     }
   }
 
-  #ended(session: Session, why: Ending): void {
+  #ended(session: Session, why: Ending, about?: Description): void {
     const { manager, now } = this.#options;
     const { callId, createdAt } = session;
     const rest = manager.get(callId);
@@ -179,8 +180,8 @@ export class NgService {
     }
     const notes = this.calls.find(callId);
     if (why !== 'deleted') this.publish(timedOut(session));
-    const about = describe(session, notes, now());
-    this.statistics.ended(why === 'deleted' ? 'regular' : why, (now() - createdAt) / 1000, about);
+    const seconds = (now() - createdAt) / 1000;
+    this.statistics.ended(why === 'deleted' ? 'regular' : why, seconds, about ?? describe(session, notes, now()));
     this.calls.forget(callId);
   }
 
@@ -190,7 +191,11 @@ export class NgService {
     const { command, callId, error } = whichCommand(message);
     if (command === undefined) return failure('other', callId, error);
     const { now, operations = {} } = this.#options;
-    if (isCallCommand(command)) return runCallCommand(this.#context, command, message, now());
+    if (isCallCommand(command)) {
+      const result = runCallCommand(this.#context, command, message, now());
+      if (!result.failed && (command === 'offer' || command === 'answer')) this.#recordCall(message, caller);
+      return result;
+    }
     try {
       const details = this.#other(command, message, caller, payload.encoding, operations);
       return details instanceof Promise
@@ -201,6 +206,21 @@ export class NgService {
         : good(command, callId, details);
     } catch (thrown) {
       return failure(command, callId, thrown, message);
+    }
+  }
+
+  /** An offer or answer may ask for it. The call goes on where it cannot be recorded; that is counted and logged. */
+  #recordCall(message: Dictionary, caller: Caller): void {
+    const command = recordingWish(message);
+    const { operations = {}, manager, now, onResult } = this.#options;
+    const callId = text(message['call-id']) ?? '';
+    const session = manager.get(callId);
+    const operation = command && operations[command];
+    if (!operation || !session) return;
+    try {
+      void operation({ command, message, callId, session, parties: [], now: now() });
+    } catch (thrown) {
+      onResult?.(failure(command, callId, thrown), caller);
     }
   }
 

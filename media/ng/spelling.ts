@@ -36,6 +36,7 @@ export const LATER_COMMANDS = [
   'transform',
   'subscribe events',
   'unsubscribe events',
+  'explain',
 ] as const;
 
 export type CommandName = keyof typeof COMMANDS | (typeof LATER_COMMANDS)[number];

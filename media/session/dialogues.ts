@@ -7,7 +7,7 @@ export interface Names {
   readonly viaBranch: string | undefined;
 }
 
-const MAX_DIALOGUES = 64;
+export const MAX_DIALOGUES = 64;
 
 export interface Found {
   readonly dialogue: Dialogue;
@@ -22,7 +22,8 @@ export function parties(dialogue: Dialogue, from: 'a' | 'b'): readonly [Party, P
 /** Where an offer belongs; a new branch when it is none of those that are there. @throws SessionError */
 export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }: Names): Found {
   for (const dialogue of session.dialogues) {
-    const { a, b } = dialogue;
+    const { a, b, published } = dialogue;
+    if (published) continue;
     if (toTag !== undefined) {
       if (a.tag === fromTag && b.tag === toTag) return { dialogue, from: 'a' };
       if (b.tag === fromTag && a.tag === toTag) return { dialogue, from: 'b' };
@@ -34,18 +35,18 @@ export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }:
   }
   if (session.dialogues.length >= MAX_DIALOGUES)
     throw new SessionError('full', `more than ${MAX_DIALOGUES} branches in one call`);
-  const dialogue: Dialogue = {
-    viaBranch,
-    a: newParty(fromTag),
-    b: newParty(toTag),
-    lines: [],
-    deleteAt: undefined,
-  };
+  const dialogue = newDialogue(session, { viaBranch, a: newParty(fromTag), b: newParty(toTag) });
   // A party that is held back stays so in another branch.
   const known = session.dialogues.flatMap(({ a, b }) => [a, b]).find(({ tag }) => tag === fromTag);
   if (known) Object.assign(dialogue.a.gates, known.gates);
   session.dialogues.push(dialogue);
   return { dialogue, from: 'a' };
+}
+
+export function newDialogue(session: Session, known: Partial<Dialogue> & Pick<Dialogue, 'a'>): Dialogue {
+  const serial = 1 + Math.max(-1, ...session.dialogues.map((dialogue) => dialogue.serial));
+  const fresh = { viaBranch: undefined, b: newParty(undefined), published: false, lines: [], deleteAt: undefined };
+  return { ...fresh, serial, ...known };
 }
 
 /** Whose offer is answered. @throws SessionError */
@@ -54,7 +55,7 @@ export function dialogueOfAnswer(session: Session, { fromTag, toTag, viaBranch }
   if (exact) return { dialogue: exact, from: 'a' };
   const turned = session.dialogues.find(({ a, b }) => b.tag === fromTag && a.tag === toTag && toTag !== undefined);
   if (turned) return { dialogue: turned, from: 'b' };
-  const mine = session.dialogues.filter(({ a }) => a.tag === fromTag);
+  const mine = session.dialogues.filter(({ a, published }) => a.tag === fromTag && !published);
   const branch =
     mine.find((dialogue) => viaBranch !== undefined && dialogue.viaBranch === viaBranch) ??
     mine.find(({ b }) => b.tag === undefined) ??

@@ -1,15 +1,20 @@
-import { isIPv6 } from 'node:net';
-import { DataplaneError, type Dataplane } from '../dataplane/mod.ts';
+import type { Dataplane } from '../dataplane/mod.ts';
 import { compose, type ComposedLine, type Composing } from './compose.ts';
+import { headingOf } from './copy-text.ts';
 import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
-import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
 import { openGates, type Gates } from './gates.ts';
+import { chooseInterface } from './interfaces.ts';
+import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
 import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
-import { readSdp, type RemoteMedia, type RemoteSdp } from './remote-media.ts';
-import { cutSdp, type SdpText } from './sdp-text.ts';
+import { publish, type CopyParts } from './publications.ts';
+import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
+import { translate, understand, type SdpRequest } from './requests.ts';
+import type { SdpText } from './sdp-text.ts';
 import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
+import { PATIENCE, whySilent, type Ending } from './silence.ts';
+import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { tell } from './tell.ts';
 import { decideAnswered, decideOffered, openSide, passedThrough, remoteSpec, takeRole } from './transport.ts';
 
@@ -23,21 +28,6 @@ export interface ManagerOptions {
   readonly maxSessions: number;
   readonly timeoutSeconds: number;
 }
-
-export interface SdpRequest {
-  readonly callId: string;
-  readonly fromTag: string;
-  readonly toTag: string | undefined;
-  readonly viaBranch: string | undefined;
-  readonly sdp: string;
-  readonly flags: MediaFlags;
-}
-
-/** A call on hold, or one that still rings, may be silent for so much longer. */
-const PATIENCE = 60;
-
-/** Why {@link SessionManager.sweep} ends something: asked for; silent; silent on hold; never answered. */
-export type Ending = 'deleted' | 'timeout' | 'silent-timeout' | 'offer-timeout';
 
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
 export class SessionManager {
@@ -54,6 +44,12 @@ export class SessionManager {
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** What subscriptions work with. */
+  get copying(): CopyParts {
+    const { dataplane, interfaces } = this.#options;
+    return { dataplane, interfaces, loopMark: this.#loopMark };
   }
 
   get(callId: string): Session | undefined {
@@ -74,7 +70,9 @@ export class SessionManager {
     for (const dialogue of session.dialogues) dialogue.deleteAt = undefined;
     const before = session.dialogues.length;
     try {
-      return this.#offer(session, request, text, remote);
+      const sdp = this.#offer(session, request, text, remote);
+      this.#changed(session);
+      return sdp;
     } catch (error) {
       // A branch that could not be offered leaves nothing; a call without any other is gone.
       for (const { lines } of session.dialogues.splice(before)) closeLines(lines);
@@ -91,8 +89,24 @@ export class SessionManager {
     if (!session) throw new SessionError('unknown-call', 'Unknown call-id');
     session.lastSignalAt = now;
     try {
-      return this.#answer(session, request, text, remote);
+      const sdp = this.#answer(session, request, text, remote);
+      this.#changed(session);
+      return sdp;
     } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  /** A party that is only heard, of this call or of one of its own. @returns our answer. @throws SessionError */
+  publish(request: SdpRequest, now: number): string {
+    const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
+    session.lastSignalAt = now;
+    try {
+      const sdp = publish(this.copying, session, request);
+      this.#changed(session);
+      return sdp;
+    } catch (error) {
+      if (session.dialogues.length === 0) this.#end(session);
       throw translate(error);
     }
   }
@@ -179,12 +193,15 @@ export class SessionManager {
     if (this.draining) throw new SessionError('draining', 'This node is draining');
     if (this.#sessions.size >= this.#options.maxSessions)
       throw new SessionError('full', 'Parallel session limit reached');
-    const session: Session = { callId, createdAt: now, lastSignalAt: now, gates: openGates(), dialogues: [] };
+    const times = { createdAt: now, lastSignalAt: now };
+    const beside = { gates: openGates(), subscriptions: new Map(), attached: new Set<never>() };
+    const session: Session = { callId, ...times, ...beside, dialogues: [] };
     this.#sessions.set(callId, session);
     return session;
   }
 
   #end(session: Session): void {
+    this.#over(session);
     this.release(session);
     session.dialogues.length = 0;
     this.#sessions.delete(session.callId);
@@ -192,7 +209,21 @@ export class SessionManager {
 
   #forget(session: Session, dialogues: readonly Dialogue[]): void {
     for (const dialogue of dialogues) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
-    if (session.dialogues.length === 0) this.#sessions.delete(session.callId);
+    if (session.dialogues.length > 0) return;
+    this.#sessions.delete(session.callId);
+    this.#over(session);
+  }
+
+  #changed(session: Session): void {
+    reconnectSubscriptions(this.#options, session);
+    for (const attachment of session.attached) attachment.changed();
+  }
+
+  /** The endpoints of its dialogues may still stand, for their last figures. */
+  #over(session: Session): void {
+    closeSubscriptions(session);
+    for (const attachment of session.attached) attachment.ended();
+    session.attached.clear();
   }
 
   #looped(request: SdpRequest): boolean {
@@ -206,6 +237,7 @@ export class SessionManager {
     offerer.tag = request.fromTag;
     offerer.label = flags.label ?? offerer.label;
     offerer.bundled = remote.bundled;
+    offerer.said = headingOf(text);
     const lines = remote.media.map((media, index): ComposedLine => {
       const line = (dialogue.lines[index] ??= newLine(index));
       return this.#offerLine(session, line, from, media, flags);
@@ -218,7 +250,7 @@ export class SessionManager {
   }
 
   #offerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
-    const { dataplane } = this.#options;
+    const { dataplane, interfaces } = this.#options;
     const fromSide = line[from];
     const toSide = line[from === 'a' ? 'b' : 'a'];
     fromSide.remote = media;
@@ -231,7 +263,7 @@ export class SessionManager {
       return refused(toSide, mid);
     }
     decideOffered(toSide, fromSide, flags);
-    openSide(dataplane, toSide, this.#interface(flags, 1, media), session.callId);
+    openSide(dataplane, toSide, chooseInterface(interfaces, flags, 1, media), session.callId);
     toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
     toSide.offered = toSide.codecs;
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
@@ -253,13 +285,16 @@ export class SessionManager {
     const { flags } = request;
     const { dialogue, from } = dialogueOfAnswer(session, request);
     const [offerer, answerer] = parties(dialogue, from);
+    // Two phones may answer one offer: the last has the call.
+    const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
     if (request.toTag !== undefined) answerer.tag = request.toTag;
     answerer.label = flags.label ?? answerer.label;
+    answerer.said = headingOf(text);
     const lines = remote.media.map((media, index): ComposedLine => {
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
       if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, dialogue, line, from, media, flags);
+      return this.#answerLine(session, dialogue, line, from, media, flags, another);
     });
     const asked = dialogue.lines[0]?.[from].flags;
     const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
@@ -274,8 +309,9 @@ export class SessionManager {
     from: 'a' | 'b',
     media: RemoteMedia,
     flags: MediaFlags,
+    another: boolean,
   ): ComposedLine {
-    const { dataplane } = this.#options;
+    const { dataplane, interfaces } = this.#options;
     const offerSide = line[from];
     const answerSide = line[from === 'a' ? 'b' : 'a'];
     const offered = offerSide.remote;
@@ -295,7 +331,7 @@ export class SessionManager {
     openSide(
       dataplane,
       offerSide,
-      this.#interface(asked.direction.length > 0 ? asked : flags, 0, offered),
+      chooseInterface(interfaces, asked.direction.length > 0 ? asked : flags, 0, offered),
       session.callId,
     );
     takeRole(answerSide);
@@ -303,7 +339,7 @@ export class SessionManager {
     answerSide.codecs = media.codecs;
     offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
     offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
-    answerSide.endpoint.configure(remoteSpec(answerSide, pass));
+    answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
     const { transcode } = agreed;
     const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
     line.agreed = { from, speech: a && b && { a, b }, passing: pass };
@@ -329,54 +365,9 @@ export class SessionManager {
     const { dataplane } = this.#options;
     return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
   }
-
-  /**
-   * `direction` names the interface towards the sender of the offer, then the one towards the other party. The family is
-   * the one asked for, else that of the party which speaks now.
-   */
-  #interface(flags: MediaFlags, which: 0 | 1, media: RemoteMedia): string {
-    const { interfaces } = this.#options;
-    const [first = 'default'] = interfaces;
-    const logical = (name: string) => name.split('/')[0] as string;
-    const wanted = flags.direction[which];
-    const name = interfaces.some((own) => logical(own) === wanted) ? (wanted as string) : logical(first);
-    const theirs = media.rtp && isIPv6(media.rtp.address) ? 'IP6' : 'IP4';
-    const family = (which === 1 ? flags.addressFamily : undefined) ?? theirs;
-    const exact = family === 'IP6' ? `${name}/IP6` : name;
-    return interfaces.includes(exact) ? exact : (interfaces.find((own) => logical(own) === name) ?? first);
-  }
-}
-
-/** Whether it is no wonder that a call is silent. */
-function whySilent({ dialogues }: Session): Exclude<Ending, 'deleted'> {
-  const lines = dialogues.flatMap((dialogue) => dialogue.lines);
-  if (!lines.some(({ a, b }) => a.remote && b.remote)) return 'offer-timeout';
-  const open = lines.flatMap(({ a, b }) => [a, b]).filter(({ endpoint }) => endpoint !== undefined);
-  const held = open.some(({ remote }) => remote !== undefined && remote.direction !== 'sendrecv');
-  return held ? 'silent-timeout' : 'timeout';
 }
 
 function refused(side: Side, mid: string | undefined): ComposedLine {
   const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false };
   return { side, codecs: undefined, rejected: true, mid, ...nothing };
-}
-
-function understand(request: SdpRequest): { text: SdpText; remote: RemoteSdp } {
-  const { sdp, flags } = request;
-  const text = cutSdp(sdp);
-  const trusted = !flags.flags.has('SIP-source-address');
-  const remote = text && readSdp(sdp, trusted ? undefined : flags.receivedFrom);
-  if (!text || !remote || remote.media.length !== text.media.length)
-    throw new SessionError('bad-sdp', 'Failed to parse SDP');
-  if (text.media.length === 0) throw new SessionError('bad-sdp', 'Error rewriting SDP');
-  if (text.media.length > 32) throw new SessionError('bad-sdp', 'more than 32 media lines');
-  if (remote.media.some(({ unconnected }) => unconnected))
-    throw new SessionError('bad-sdp', 'Incomplete SDP specification');
-  return { text, remote };
-}
-
-function translate(error: unknown): unknown {
-  if (!(error instanceof DataplaneError)) return error;
-  const code = error.code === 'no-ports' ? 'no-ports' : 'bad-request';
-  return new SessionError(code, error.code === 'no-ports' ? 'Ran out of ports' : error.message, { cause: error });
 }

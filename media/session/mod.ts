@@ -1,4 +1,16 @@
+export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
-export { SessionManager, type Ending, type ManagerOptions } from './manager.ts';
 export type { Gates } from './gates.ts';
-export { SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
+export { SessionManager, type ManagerOptions } from './manager.ts';
+export type { SdpRequest } from './requests.ts';
+export {
+  SessionError,
+  type Attachment,
+  type Dialogue,
+  type Line,
+  type Session,
+  type Side,
+  type Subscription,
+} from './session.ts';
+export type { Ending } from './silence.ts';
+export { answerSubscription, subscribe, unsubscribe } from './subscriptions.ts';

@@ -1,7 +1,7 @@
-import { parse } from 'sdp-transform';
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
 import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { parseSdp } from './parse-sdp.ts';
 import { keySaltLength } from './sdes.ts';
 
 /** What a party says of one media line: everything that decides how we speak with it. */
@@ -45,15 +45,8 @@ export interface RemoteSdp {
 
 /** `undefined` when it cannot be read. `address`: instead of what c= says, unless ICE decides. Never throws. */
 export function readSdp(text: string, address?: string): RemoteSdp | undefined {
-  let sdp: ReturnType<typeof parse>;
-  try {
-    sdp = parse(text);
-  } catch {
-    return undefined;
-  }
-  // An m= line that it cannot read leaves a line without its parts.
-  if (sdp.media.some(({ type, port, protocol }) => !type || !protocol || !(port >= 0 && port <= 65_535)))
-    return undefined;
+  const sdp = parseSdp(text);
+  if (!sdp) return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
   const media = sdp.media.map((line): RemoteMedia => {
     const written = line.connection?.ip ?? sdp.connection?.ip;

@@ -14,10 +14,49 @@ export interface Session {
   /** Of everybody, beside each party's own. */
   readonly gates: Gates;
   readonly dialogues: Dialogue[];
+  /** By their to-tags. */
+  readonly subscriptions: Map<string, Subscription>;
+  /** What others keep beside the call, and what goes with it. */
+  readonly attached: Set<Attachment>;
+}
+
+export interface Attachment {
+  /** After an offer or answer: endpoints may be others now. */
+  changed(): void;
+  /** The call is over; its endpoints still stand. */
+  ended(): void;
+}
+
+/** Somebody who gets copies of what parties of the call send. */
+export interface Subscription {
+  readonly party: Party;
+  /** What it was told is its own, not the text of the party it hears. */
+  readonly heading: Heading;
+  readonly lines: SubscribedLine[];
+}
+
+export interface SubscribedLine {
+  /** Towards the subscriber. */
+  readonly side: Side;
+  /** Whose media: the party's tag, and which of its media lines, from 0. */
+  tag: string;
+  index: number;
+  /** The subscriber wants it. */
+  on: boolean;
+}
+
+/** o= and s= of a description, without their names. */
+export interface Heading {
+  readonly origin: string;
+  readonly name: string;
 }
 
 /** Two parties of a call that hear each other. Forking makes several with the same first party. */
 export interface Dialogue {
+  /** Its number among those that the call has had, from 0. */
+  readonly serial: number;
+  /** `a` is only heard (ng's `publish`); there is nobody else. */
+  readonly published: boolean;
   readonly viaBranch: string | undefined;
   readonly a: Party;
   /** Its tag comes with the first answer. */
@@ -35,6 +74,8 @@ export interface Party {
   readonly gates: Gates;
   /** What this party was last told, where ng's `replace` wants it steady. */
   told: Told | undefined;
+  /** Of its last description, for whoever subscribes to it. */
+  said: Heading | undefined;
 }
 
 export interface Told {
@@ -129,7 +170,7 @@ export function newLine(index: number): Line {
 }
 
 export function newParty(tag: string | undefined): Party {
-  return { tag, label: undefined, bundled: false, gates: openGates(), told: undefined };
+  return { tag, label: undefined, bundled: false, gates: openGates(), told: undefined, said: undefined };
 }
 
 /** What the caller of ng is told; `code` is for metrics. */

@@ -110,19 +110,24 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
   // Other credentials are a restart of ICE, not another socket.
   const kind = `${socket} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
   if (side.endpoint && side.opened === kind) return;
-  side.endpoint?.close();
-  side.endpoint = dataplane.openEndpoint({
+  // The new one first: when there is none to be had, the call goes on as it was.
+  const endpoint = dataplane.openEndpoint({
     socket,
     interface: interfaceName,
     affinity,
     ...(ice ? { ice } : {}),
     ...(raw ? { raw } : {}),
   });
+  side.endpoint?.close();
+  side.endpoint = endpoint;
   side.opened = kind;
 }
 
-/** What the packet path must know of the party, once it has spoken. `pass`: SRTP goes through unopened. */
-export function remoteSpec(side: Side, pass = false): RemoteSpec {
+/**
+ * What the packet path must know of the party, once it has spoken. `pass`: SRTP goes through unopened; `newParty`: it is
+ * not the one that answered before.
+ */
+export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSpec {
   const { remote, flags } = side;
   const ice = side.icePassed ? undefined : side.ice;
   return {
@@ -130,6 +135,7 @@ export function remoteSpec(side: Side, pass = false): RemoteSpec {
     ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
+    newParty,
     mediaHandover: flags?.flags.has('media-handover') ?? false,
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),

@@ -9,6 +9,8 @@ export const HELP = `causeway: a SIP/RTP media edge
   causeway engine        the SIP engine alone, for drachtio applications
   causeway gateway-sim   a PSTN gateway to call without having one
 
+  causeway explain ID    why the media of a call is as it is, asked of its media node
+
   causeway ROLE --help   the flags of a role
 
 Every role reads --config FILE (YAML), then CAUSEWAY_<SECTION>_<KEY> from the environment, then its flags.
@@ -41,6 +43,8 @@ const OWN: Readonly<Record<string, string>> = {
   --listen-tcp-ng HOST:PORT  the same over TCP (default: off)
   --listen-http HOST:PORT    the same over HTTP and WebSocket (default: off)
   --dtmf-log-dest HOST:PORT  where DTMF events go as JSON datagrams
+  --delete-delay SECONDS     between an ng delete and the end of its call (default: 30)
+  --recording-dir FOLDER     where calls are recorded that are asked for (default: none are)
   --interface IF         ADDRESS, NAME/ADDRESS or NAME/ADDRESS!ADVERTISED; may be repeated, the first is the default
   --port-min N           first RTP port (default: 20000)
   --port-max N           last RTP port (default: 23999)
@@ -67,6 +71,15 @@ const OWN: Readonly<Record<string, string>> = {
 `,
 };
 
+const EXPLAIN = `causeway explain CALL-ID: what each party offered, what was chosen and why, where it was learnt, who was refused
+
+  --ng HOST:PORT         the ng address of the media node; may be repeated (default: 127.0.0.1:2223)
+  --json                 the lines as one JSON array
+
+CALL-ID is what ng names the call by: the "call" of the logs. Without it, the calls of the node are listed.
+`;
+
 export function helpOf(role: string): string {
+  if (role === 'explain') return EXPLAIN;
   return `${OWN[role] ?? ''}${COMMON}`;
 }

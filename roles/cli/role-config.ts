@@ -37,8 +37,12 @@ const SECTION: Readonly<Record<RoleName, Section>> = {
   engine: 'engine',
 };
 
-/** Flags whose key is not the same in camel case; `--listen-http` is rtpengine's. */
-const KEYS: Readonly<Record<string, string>> = { interface: 'interfaces', 'listen-http': 'listenHttpNg' };
+/** Flags whose key is not the same in camel case: they are called as rtpengine's. */
+const KEYS: Readonly<Record<string, string>> = {
+  interface: 'interfaces',
+  'listen-http': 'listenHttpNg',
+  'delete-delay': 'deleteDelaySeconds',
+};
 
 const SKIP = new Set(['config', 'data-dir', 'public-address', 'log-level', 'drain-seconds', 'help']);
 

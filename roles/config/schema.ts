@@ -138,6 +138,8 @@ const mediaFields = z.strictObject({
   dtmfLogDest: address.optional(),
   /** DTMF events to every ng TCP connection, subscribed or not. */
   dtmfLogNgTcp: z.boolean().default(false),
+  /** Where `start recording` and `record-call` write; without it nothing is recorded. */
+  recordingDir: z.string().min(1).optional(),
   events: z
     .strictObject({
       /** Each gets every event as a POST. */

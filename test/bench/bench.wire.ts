@@ -1,4 +1,4 @@
-// budget: 60 s
+// budget: 60 s, beside others
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';

@@ -11,7 +11,7 @@ import { totalOver } from '../support/metrics.ts';
 import { mutate, random } from '../support/mutate.ts';
 import { ACCOUNTS, Pop } from '../support/pop.ts';
 import { until } from '../support/until.ts';
-import { decodeBencode, encodeBencode } from '../../vocabulary/mod.ts';
+import { bencodeBytes, decodeBencode, encodeBencode } from '../../vocabulary/mod.ts';
 
 const SEED = 20_261_121;
 const COUNT = 10_000;
@@ -235,7 +235,7 @@ async function ask(
     };
     socket.on('message', listener);
   });
-  socket.send(`${cookie} ${encodeBencode(command)}`, port, '127.0.0.1');
+  socket.send(Buffer.concat([Buffer.from(`${cookie} `), bencodeBytes(command)]), port, '127.0.0.1');
   return decodeBencode((await answer).subarray(cookie.length + 1)) as Record<string, unknown>;
 }
 

@@ -1,86 +1,23 @@
-// budget: 30 s
+// budget: 60 s, beside others
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import { MEDIA, type MediaPeer } from '../support/media-peers.ts';
+import { mediaOf, openNgClient, phoneSdp, PLAIN_KEYS, type At, type NgClient, type Reply } from '../support/ng-peer.ts';
 import { RtpPhone } from '../support/rtp-phone.ts';
 import { until } from '../support/until.ts';
 
-/** drachtio and jambonz use this package; it has no types. */
-interface Client {
-  on(event: 'listening' | 'error', listener: (error?: Error) => void): void;
-  close(): void;
-  ping(at: At): Promise<Reply>;
-  offer(at: At, keys: object): Promise<Reply>;
-  answer(at: At, keys: object): Promise<Reply>;
-  query(at: At, keys: object): Promise<Reply>;
-  list(at: At, keys: object): Promise<Reply>;
-  statistics(at: At): Promise<Reply>;
-  delete(at: At, keys: object): Promise<Reply>;
-}
-type At = { readonly host: string; readonly port: number };
-type Stream = {
-  readonly 'local port': number;
-  readonly endpoint: { readonly address: string; readonly port: number };
-  readonly stats: { readonly packets: number; readonly bytes: number };
-};
-interface Reply {
-  readonly result: string;
-  readonly sdp?: string;
-  readonly 'error-reason'?: string;
-  readonly calls?: readonly string[];
-  readonly tags?: Readonly<
-    Record<string, { readonly tag: string; readonly medias: readonly { readonly streams: readonly Stream[] }[] }>
-  >;
-  readonly totals?: { readonly RTP: { readonly packets: number; readonly bytes: number } };
-  readonly statistics?: { readonly currentstatistics: { readonly sessionstotal: number } };
-}
-const { Client: ClientOf } = createRequire(import.meta.url)('rtpengine-client') as {
-  Client: new (options: { timeout: number; rejectOnError: boolean }) => Client;
-};
-
 const AT: At = { host: '127.0.0.1', port: 14_680 };
-const RTP = 26_002;
-/** With spaces, as jambonz writes them; a proxy in front of a private network on the same host. */
-const KEYS = {
-  replace: ['origin', 'session-connection'],
-  ICE: 'remove',
-  DTLS: 'off',
-  'transport protocol': 'RTP/AVP',
-  'record call': 'no',
-  'rtcp-mux': ['demux'],
-  flags: ['trust address', 'port latching'],
-};
-
-const sdpOf = (port: number) =>
-  [
-    ...['v=0', 'o=phone 1 1 IN IP4 192.0.2.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'],
-    ...[`m=audio ${port} RTP/AVP 0 101`, 'a=rtpmap:0 PCMU/8000', 'a=rtpmap:101 telephone-event/8000'],
-    ...['a=fmtp:101 0-15', 'a=ptime:20', 'a=sendrecv', ''],
-  ].join('\r\n');
-
-function target(reply: Reply): { readonly address: string; readonly port: number } {
-  assert.equal(reply.result, 'ok', reply['error-reason']);
-  const sdp = reply.sdp ?? '';
-  const port = Number(/^m=audio (\d+) RTP\/AVP 0 101\r$/m.exec(sdp)?.[1]);
-  assert.ok(port >= RTP && port < RTP + 400, sdp);
-  assert.match(sdp, /^o=phone 1 1 IN IP4 127\.0\.0\.1\r$/m);
-  return { address: /^c=IN IP4 (\S+)\r$/m.exec(sdp)?.[1] ?? '', port };
-}
+const RTP = 31_002;
 
 for (const { name, start } of MEDIA) {
   describe(`npm rtpengine-client drives ${name}`, function () {
     this.timeout(15_000);
     let media: MediaPeer;
-    let client: Client;
+    let client: NgClient;
 
     before(async () => {
       media = await start({ ng: AT.port, rtp: RTP });
-      client = new ClientOf({ timeout: 2000, rejectOnError: false });
-      await new Promise<void>((resolve, reject) => {
-        client.on('listening', () => resolve());
-        client.on('error', reject);
-      });
+      client = await openNgClient();
     });
 
     after(async () => {
@@ -88,17 +25,28 @@ for (const { name, start } of MEDIA) {
       await media?.[Symbol.asyncDispose]();
     });
 
+    afterEach(async () => {
+      for (const id of (await client.list(AT, { limit: 10 })).calls ?? [])
+        await client.delete(AT, { 'call-id': id, 'delete-delay': 0 });
+    });
+
+    const offer = (keys: object): Promise<Reply> => client.offer(AT, { ...PLAIN_KEYS, ...keys });
+    const answer = (keys: object): Promise<Reply> => client.answer(AT, { ...PLAIN_KEYS, ...keys });
+    const eachHears = (a: RtpPhone, b: RtpPhone) =>
+      until('each hears the other', () => a.toneOverRest(880) > 20 && b.toneOverRest(440) > 20);
+
     it('a whole call: offer, answer, audio both ways, query, delete', async () => {
       assert.equal((await client.ping(AT)).result, 'pong');
       await using a = await RtpPhone.open(440);
       await using b = await RtpPhone.open(880);
       const call = { 'call-id': `call ${name}`, 'from-tag': 'from-a' };
-      const towardsA = target(await client.offer(AT, { ...KEYS, ...call, sdp: sdpOf(a.port) }));
-      const towardsB = target(await client.answer(AT, { ...KEYS, ...call, 'to-tag': 'to-b', sdp: sdpOf(b.port) }));
+      const towardsA = mediaOf(await offer({ ...call, sdp: phoneSdp(a.port) }));
+      const towardsB = mediaOf(await answer({ ...call, 'to-tag': 'to-b', sdp: phoneSdp(b.port) }));
       assert.notEqual(towardsA.port, towardsB.port);
+      for (const { port } of [towardsA, towardsB]) assert.ok(port >= RTP && port < RTP + 400);
       a.talkTo(towardsB);
       b.talkTo(towardsA);
-      await until('each hears the other', () => a.toneOverRest(880) > 20 && b.toneOverRest(440) > 20);
+      await eachHears(a, b);
       for (const { stream } of [a, b]) assert.deepEqual(stream, { lost: 0, sources: 1 });
 
       assert.deepEqual((await client.list(AT, { limit: 10 })).calls, [call['call-id']]);
@@ -124,28 +72,140 @@ for (const { name, start } of MEDIA) {
       assert.deepEqual((await client.list(AT, { limit: 10 })).calls, []);
     });
 
+    it('early media from one port, the answer from another: the audio follows', async () => {
+      await using a = await RtpPhone.open(440);
+      await using early = await RtpPhone.open(600);
+      await using b = await RtpPhone.open(880);
+      const call = { 'call-id': 'early', 'from-tag': 'from-a' };
+      const towardsA = mediaOf(await offer({ ...call, sdp: phoneSdp(a.port) }));
+      const ringing = mediaOf(await answer({ ...call, 'to-tag': 'to-b', sdp: phoneSdp(early.port) }));
+      a.talkTo(ringing);
+      early.talkTo(towardsA);
+      await until('early media is heard', () => a.toneOverRest(600) > 20 && early.toneOverRest(440) > 20);
+      early.stopTalking();
+      const answered = mediaOf(await answer({ ...call, 'to-tag': 'to-b', sdp: phoneSdp(b.port, 'sendrecv', 2) }));
+      assert.equal(answered.port, ringing.port);
+      b.talkTo(towardsA);
+      await eachHears(a, b);
+    });
+
+    it('a phone moves to another port in the call: the audio follows, the ports of the node stay', async () => {
+      await using a = await RtpPhone.open(440);
+      await using moved = await RtpPhone.open(440);
+      await using b = await RtpPhone.open(880);
+      const call = { 'call-id': 'moves', 'from-tag': 'from-a' };
+      const towardsA = mediaOf(await offer({ ...call, sdp: phoneSdp(a.port) }));
+      const tags = { ...call, 'to-tag': 'to-b' };
+      const towardsB = mediaOf(await answer({ ...tags, sdp: phoneSdp(b.port) }));
+      a.talkTo(towardsB);
+      b.talkTo(towardsA);
+      await eachHears(a, b);
+      a.stopTalking();
+      assert.equal(mediaOf(await offer({ ...tags, sdp: phoneSdp(moved.port, 'sendrecv', 2) })).port, towardsA.port);
+      assert.equal(mediaOf(await answer({ ...tags, sdp: phoneSdp(b.port) })).port, towardsB.port);
+      moved.talkTo(towardsB);
+      const heard = b.packets;
+      await eachHears(moved, b);
+      assert.ok(b.packets > heard);
+    });
+
+    it('an INVITE without SDP: the callee offers in its answer, the caller answers in the ACK', async () => {
+      await using a = await RtpPhone.open(440);
+      await using b = await RtpPhone.open(880);
+      const call = { 'call-id': 'late', 'from-tag': 'to-b', 'to-tag': 'from-a' };
+      const towardsB = mediaOf(await offer({ ...call, sdp: phoneSdp(b.port) }));
+      const towardsA = mediaOf(await answer({ ...call, sdp: phoneSdp(a.port) }));
+      a.talkTo(towardsB);
+      b.talkTo(towardsA);
+      await eachHears(a, b);
+    });
+
+    it('two branches: one is given up, the other answers', async () => {
+      await using a = await RtpPhone.open(440);
+      await using b = await RtpPhone.open(880);
+      const call = { 'call-id': 'fork', 'from-tag': 'from-a' };
+      const first = mediaOf(await offer({ ...call, 'via-branch': 'one', sdp: phoneSdp(a.port) }));
+      const second = mediaOf(await offer({ ...call, 'via-branch': 'two', sdp: phoneSdp(a.port) }));
+      assert.notEqual(first.port, second.port);
+      assert.equal((await client.delete(AT, { ...call, 'via-branch': 'one', 'delete-delay': 0 })).result, 'ok');
+      const towardsB = mediaOf(await answer({ ...call, 'via-branch': 'two', 'to-tag': 'to-b', sdp: phoneSdp(b.port) }));
+      a.talkTo(towardsB);
+      b.talkTo(second);
+      await eachHears(a, b);
+    });
+
+    it('two phones answer one offer: the last hears every packet, although the first still talks', async () => {
+      await using a = await RtpPhone.open(440);
+      await using first = await RtpPhone.open(600);
+      await using b = await RtpPhone.open(880);
+      const call = { 'call-id': 'two', 'from-tag': 'from-a' };
+      const towardsA = mediaOf(await offer({ ...call, sdp: phoneSdp(a.port) }));
+      mediaOf(await answer({ ...call, 'to-tag': 'to-first', sdp: phoneSdp(first.port) }));
+      first.talkTo(towardsA);
+      await until('the first is heard', () => a.toneOverRest(600) > 20);
+      const towardsB = mediaOf(await answer({ ...call, 'to-tag': 'to-b', sdp: phoneSdp(b.port) }));
+      a.talkTo(towardsB);
+      b.talkTo(towardsA);
+      await until('the second hears', () => b.toneOverRest(440) > 20, 3000);
+      assert.equal(b.stream.lost, 0);
+      first.stopTalking();
+      await eachHears(a, b);
+    });
+
+    for (const [how, sdp] of [
+      ['sendonly', (port: number) => phoneSdp(port, 'sendonly', 2)],
+      ['inactive', (port: number) => phoneSdp(port, 'inactive', 2)],
+      ['c=0.0.0.0', (port: number) => phoneSdp(port, 'sendrecv', 2).replace('c=IN IP4 127.0.0.1', 'c=IN IP4 0.0.0.0')],
+    ] as const) {
+      it(`hold by ${how}, and back`, async () => {
+        await using a = await RtpPhone.open(440);
+        await using b = await RtpPhone.open(880);
+        const call = { 'call-id': how, 'from-tag': 'from-a' };
+        const towardsA = mediaOf(await offer({ ...call, sdp: phoneSdp(a.port) }));
+        const tags = { ...call, 'to-tag': 'to-b' };
+        const towardsB = mediaOf(await answer({ ...tags, sdp: phoneSdp(b.port) }));
+        a.talkTo(towardsB);
+        b.talkTo(towardsA);
+        await eachHears(a, b);
+        const held = mediaOf(await offer({ ...tags, sdp: sdp(a.port) }));
+        assert.equal(held.port, towardsA.port);
+        assert.equal(held.direction, how === 'inactive' ? 'inactive' : 'sendonly');
+        const back = how === 'inactive' ? 'inactive' : 'recvonly';
+        assert.equal(mediaOf(await answer({ ...tags, sdp: phoneSdp(b.port, back, 2) })).direction, back);
+        mediaOf(await offer({ ...tags, sdp: phoneSdp(a.port, 'sendrecv', 3) }));
+        assert.equal(mediaOf(await answer({ ...tags, sdp: phoneSdp(b.port, 'sendrecv', 3) })).port, towardsB.port);
+        const heard = [a.packets, b.packets] as const;
+        await until('audio again', () => a.packets > heard[0] + 50 && b.packets > heard[1] + 50);
+        await eachHears(a, b);
+      });
+    }
+
     it('an offer to a browser holds what a browser needs', async () => {
-      const call = { 'call-id': `web ${name}`, 'from-tag': 'from-a' };
-      const offered = await client.offer(AT, {
-        ...{ ...KEYS, ...call, sdp: sdpOf(40_000), ICE: 'force', DTLS: 'passive', 'rtcp-mux': ['require'] },
-        ...{ 'transport protocol': 'UDP/TLS/RTP/SAVPF', SDES: ['off'], flags: ['trust address', 'generate mid'] },
+      const offered = await offer({
+        ...{ 'call-id': 'web', 'from-tag': 'from-a', sdp: phoneSdp(40_000), ICE: 'force', DTLS: 'passive' },
+        ...{ 'transport protocol': 'UDP/TLS/RTP/SAVPF', 'rtcp-mux': ['require'], SDES: ['off'] },
+        flags: ['trust address', 'generate mid'],
       });
       for (const line of [/^m=audio \d+ UDP\/TLS\/RTP\/SAVPF 0 101\r$/m, /^a=setup:actpass\r$/m, /^a=rtcp-mux\r$/m])
         assert.match(offered.sdp ?? '', line);
       for (const line of ['fingerprint:sha-256 ', 'ice-ufrag:', 'ice-pwd:', 'candidate:', 'mid:'])
         assert.ok(offered.sdp?.includes(`\r\na=${line}`), `${line} in ${offered.sdp}`);
       assert.doesNotMatch(offered.sdp ?? '', /a=crypto/);
-      await client.delete(AT, { ...call, 'delete-delay': 0 });
     });
 
     for (const [what, command, keys, reason] of [
-      ['an answer to nothing', 'answer', { 'to-tag': 'b', sdp: sdpOf(40_000) }, 'Unknown call-id'],
-      ['an offer without SDP', 'offer', {}, 'No SDP body in message'],
-      ['an offer that is no SDP', 'offer', { sdp: 'm=audio x RTP/AVP 0' }, 'Failed to parse SDP'],
-      ['an offer with words for a port', 'offer', { sdp: sdpOf(40_000).replace('40000', 'x') }, 'Failed to parse SDP'],
+      ['an answer to nothing', answer, { 'to-tag': 'b', sdp: phoneSdp(40_000) }, 'Unknown call-id'],
+      ['an offer without SDP', offer, {}, 'No SDP body in message'],
+      ['an offer that is no SDP', offer, { sdp: 'm=audio x RTP/AVP 0' }, 'Failed to parse SDP'],
+      [
+        'an offer with words for a port',
+        offer,
+        { sdp: phoneSdp(1).replace('audio 1', 'audio x') },
+        'Failed to parse SDP',
+      ],
     ] as const) {
       it(`refuses ${what} in rtpengine's words`, async () => {
-        const reply = await client[command](AT, { ...KEYS, 'call-id': 'none', 'from-tag': 'a', ...keys });
+        const reply = await command({ 'call-id': 'none', 'from-tag': 'a', ...keys });
         assert.deepEqual([reply.result, reply['error-reason']], ['error', reason]);
       });
     }

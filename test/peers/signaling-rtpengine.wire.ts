@@ -27,6 +27,7 @@ describe('our signaling drives rtpengine by configuration alone', function () {
   let rtpengine: MediaPeer;
   let pop: Pop;
   let folder: string;
+  let alice: Softphone;
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'causeway-rtpengine-calls-'));
@@ -37,9 +38,12 @@ describe('our signaling drives rtpengine by configuration alone', function () {
       mediaNodes: [`udp:${rtpengine.ng}`, `udp:127.0.0.1:${NG + 1}`],
     });
     await nodesLost(1);
+    alice = await Softphone.open(pop.origin(0), 880);
+    await alice.signIn(ALICE.user, ALICE.password);
   });
 
   after(async () => {
+    await alice?.[Symbol.asyncDispose]();
     await pop?.[Symbol.asyncDispose]();
     await rtpengine?.[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true, force: true });
@@ -137,8 +141,6 @@ describe('our signaling drives rtpengine by configuration alone', function () {
   it('an agent in a browser calls the gateway; each hears the other', async () => {
     await using there = await RtpPhone.open(440);
     await using answering = gateway(there.port, scenario('gateway').replaceAll('101', '126'));
-    await using alice = await Softphone.open(pop.origin(0), 880);
-    await alice.signIn(ALICE.user, ALICE.password);
     await alice.dial('+15551234');
     await alice.callState('talking');
     await until('the browser is heard at the gateway', () => there.toneOverRest(880) > 20);
@@ -152,8 +154,6 @@ describe('our signaling drives rtpengine by configuration alone', function () {
   });
 
   it('a desk phone calls an agent in a browser; each hears the other', async () => {
-    await using alice = await Softphone.open(pop.origin(0), 880);
-    await alice.signIn(ALICE.user, ALICE.password);
     await using audio = await RtpPhone.open(440);
     await using calling = phone('alice', audio.port, 7000);
     await alice.callState('incoming');
@@ -167,8 +167,6 @@ describe('our signaling drives rtpengine by configuration alone', function () {
   });
 
   it('one phone of two is busy: its branch is given up, the other is heard', async () => {
-    await using alice = await Softphone.open(pop.origin(0), 880);
-    await alice.signIn(ALICE.user, ALICE.password);
     const busy = 14_780;
     await registered(ALICE, busy);
     await using refusing = new Sipp([
@@ -189,8 +187,6 @@ describe('our signaling drives rtpengine by configuration alone', function () {
 
   it('rtpengine dies: its calls are ended; it is back: calls go there again', async () => {
     await using there = await RtpPhone.open(440);
-    await using alice = await Softphone.open(pop.origin(0), 880);
-    await alice.signIn(ALICE.user, ALICE.password);
     await using answering = gateway(there.port);
     await alice.dial('+15551234');
     await alice.callState('talking');

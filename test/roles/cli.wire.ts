@@ -1,4 +1,4 @@
-// budget: 40 s
+// budget: 40 s, beside others
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// budget: 20 s
+// budget: 20 s, beside others
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'mocha';

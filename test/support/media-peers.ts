@@ -22,13 +22,14 @@ export interface MediaPorts {
   readonly rtp: number;
 }
 
-/** Ours as it is run beside a proxy of somebody else: nothing but ng, no registry. */
+/** Ours as it is run beside a proxy of somebody else: nothing but ng, no registry. What is deleted is gone at once. */
 export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
   const ng = `127.0.0.1:${ports.ng}`;
   const role = new RoleProcess([
     ...['media', '--listen-ng', ng, '--interface', '127.0.0.1', '--public-address', '127.0.0.1'],
     ...['--port-min', String(ports.rtp), '--port-max', String(ports.rtp + 399), '--webrtc-port', String(ports.rtp - 1)],
     ...['--metrics', `127.0.0.1:${ports.ng + 1}`, '--log-level', 'debug', '--drain-seconds', '0.3'],
+    ...['--delete-delay', '0'],
   ]);
   try {
     await role.ready('media-1');
@@ -46,7 +47,7 @@ export async function startOurs(ports: MediaPorts): Promise<MediaPeer> {
   };
 }
 
-/** Debian's rtpengine in user space (`--table=-1`), without a configuration file; what is deleted is gone at once, as with ours. */
+/** Debian's rtpengine in user space (`--table=-1`), without a configuration file; what is deleted is gone at once. */
 export async function startRtpengine(ports: MediaPorts): Promise<MediaPeer> {
   const ng = `127.0.0.1:${ports.ng}`;
   const child = spawn(

@@ -42,7 +42,7 @@ function follow({ session: next }: RTCSessionEvent): void {
   next.on('confirmed', () => say('talking'));
   next.on('ended', () => say('ended'));
   next.on('failed', ({ cause }) => say(`failed: ${cause}`));
-  if (next.direction === 'incoming') say('incoming');
+  say(next.direction === 'incoming' ? 'incoming' : 'calling');
 }
 
 window.phone = {

@@ -1,4 +1,4 @@
-// budget: 130 s
+// budget: 130 s, beside others
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -46,9 +46,10 @@ export class StreamFramer {
     const keepAlive = this.#keepAlive();
     if (keepAlive !== undefined) return keepAlive === 'wait' ? undefined : keepAlive;
     const end = findHeaderEnd(this.#pending, 0);
-    if (end.length === 0) {
-      return this.#pending.length > LIMITS.headerBytes ? fatal(513, 'Headers Too Large') : undefined;
-    }
+    // The same however it was cut: the empty line may have come in the same piece, or not yet.
+    const most = LIMITS.headerBytes + (end.length === 0 ? 4 : 0);
+    if ((end.length === 0 ? this.#pending.length : end.at) > most) return fatal(513, 'Headers Too Large');
+    if (end.length === 0) return undefined;
     const length = contentLength(this.#pending.toString('latin1', 0, end.at));
     if (typeof length === 'string') return fatal(400, length);
     const total = end.at + end.length + length;

@@ -1,4 +1,4 @@
-import { formatParams, type Params } from './list.ts';
+import type { Params } from './list.ts';
 
 /**
  * A SIP or SIPS URI (RFC 3261 §19.1). `user` is unescaped; `host` is lower case, IPv6 in brackets.
@@ -80,7 +80,9 @@ export function formatUri(uri: SipUri): string {
     uri.user === undefined ? '' : `${escapeUser(uri.user)}${uri.password === undefined ? '' : `:${uri.password}`}@`;
   const port = uri.port === undefined ? '' : `:${uri.port}`;
   const headers = uri.headers === undefined ? '' : `?${uri.headers}`;
-  return `${uri.scheme}:${user}${uri.host}${port}${formatParams(uri.params)}${headers}`;
+  let params = '';
+  for (const [name, value] of uri.params) params += value === '' ? `;${name}` : `;${name}=${value}`;
+  return `${uri.scheme}:${user}${uri.host}${port}${params}${headers}`;
 }
 
 /** The host without the brackets that IPv6 has in a URI. */

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { randomBytes } from 'node:crypto';
-import { decodeBencode, encodeBencode, parseHostPort, type Bencode } from '../../../vocabulary/mod.ts';
+import { bencodeBytes, decodeBencode, parseHostPort, type Bencode } from '../../../vocabulary/mod.ts';
 import { MediaError } from '../../media-port.ts';
 
 export type NgReply = Readonly<Record<string, Bencode>>;
@@ -40,7 +40,7 @@ export class NgSocket {
     if (this.#pending.size >= MAX_PENDING)
       return Promise.reject(new MediaError('timeout', 'too many ng requests are waiting'));
     const cookie = `${this.#prefix}${(this.#next++).toString(36)}`;
-    const bytes = Buffer.from(`${cookie} ${encodeBencode(command)}`, 'utf8');
+    const bytes = Buffer.concat([Buffer.from(`${cookie} `), bencodeBytes(command)]);
     const socket = this.#socket(isIPv6(at.address) ? 'udp6' : 'udp4');
     return new Promise((resolve, reject) => {
       const send = () => socket.send(bytes, at.port, at.address, () => undefined);

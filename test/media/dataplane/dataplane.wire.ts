@@ -1,3 +1,4 @@
+// budget: 30 s
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -176,8 +177,29 @@ describe('the packet path', function () {
     bRtcp.send(answer, eb.rtcp?.port ?? 0, '127.0.0.1');
     await until('a round trip', () => eb.stats().roundTripMs !== undefined, 2000);
     assert.ok((eb.stats().roundTripMs ?? 1e9) < 200, `${eb.stats().roundTripMs} ms`);
+    // What it measured of us (RFC 3611 §4.7), behind a report with the stream's name.
+    const extended = Buffer.alloc(44);
+    extended.writeUInt32BE(0x80cf_000a, 0);
+    extended.writeUInt32BE(6, 4);
+    extended.writeUInt32BE(0x0700_0008, 8);
+    extended.writeUInt32BE(ssrc, 12);
+    extended[16] = 64;
+    extended[34] = 42;
+    bRtcp.send(extended, eb.rtcp?.port ?? 0, '127.0.0.1');
+    await until('VoIP metrics', () => eb.stats().voipMetrics, 2000);
+    const { voipMetrics } = eb.stats();
+    assert.deepEqual([voipMetrics?.ssrc, voipMetrics?.lossRate, voipMetrics?.mosLq], [ssrc, 0.25, 4.2]);
+    const { quality } = ea.stats();
+    assert.ok(quality && quality.lossRate === 0 && (quality.mosLq ?? 0) > 4.3, JSON.stringify(quality));
+    const types: number[] = [];
+    bRtcp.on('message', (packet: Buffer) => {
+      for (let at = 0; at + 4 <= packet.length; at += 4 * (packet.readUInt16BE(at + 2) + 1))
+        types.push(packet[at + 1] ?? 0);
+    });
     ea.close();
     eb.close();
+    await until('BYE', () => types.includes(203), 2000);
+    assert.deepEqual(types.slice(-3), [200, 202, 203]);
   });
 
   it('encrypts with SDES on one side and not on the other, and refuses replays', async () => {

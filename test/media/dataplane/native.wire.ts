@@ -1,4 +1,4 @@
-// budget: 120 s
+// budget: 120 s, beside others
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'mocha';

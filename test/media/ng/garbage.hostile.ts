@@ -1,4 +1,4 @@
-// budget: 60 s
+// budget: 60 s, beside others
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';

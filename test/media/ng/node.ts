@@ -20,6 +20,9 @@ export const NO_TOTALS: DataplaneTotals = {
   dropped: {},
   cpuMs: 0,
   dtlsHandshakes: { connected: 0, failed: 0 },
+  taps: 0,
+  tappedPackets: 0,
+  recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
 };
 
 /** A clock that a test moves. */
@@ -29,8 +32,12 @@ export interface Time {
 }
 
 /** An ng service over a packet path without packets, in virtual time. */
-export function pureService(options: Partial<ServiceOptions> = {}, maxSessions = 10) {
-  const plane = new PlaneDouble();
+export function pureService(
+  options: Partial<ServiceOptions> = {},
+  maxSessions = 10,
+  operations: (manager: SessionManager) => Operations = () => ({}),
+  plane = new PlaneDouble(),
+) {
   const manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions, timeoutSeconds: 60 });
   const time: Time = { now: 1_795_191_540_600.719 };
   let cookies = 0;
@@ -41,22 +48,17 @@ export function pureService(options: Partial<ServiceOptions> = {}, maxSessions =
     now: () => time.now,
     clock: () => time.now,
     randomCookie: () => `push${++cookies}`,
+    operations: operations(manager),
     ...options,
   });
   return { plane, manager, time, service };
-}
-
-export interface RealParts {
-  readonly plane: Dataplane;
-  readonly manager: SessionManager;
-  readonly publish: NgService['publish'];
 }
 
 /** The same over the real packet path, on `ports` from `base`. */
 export function realService(
   base: number,
   options: Partial<ServiceOptions> = {},
-  operations: (parts: RealParts) => Operations = () => ({}),
+  operations: (manager: SessionManager, plane: Dataplane, publish: NgService['publish']) => Operations = () => ({}),
 ) {
   const plane: Dataplane = createDataplane({
     interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
@@ -75,11 +77,11 @@ export function realService(
   const service: NgService = new NgService({
     manager,
     dataplane: plane,
-    operations: operations({ plane, manager, publish: (event) => service.publish(event) }),
     interfaces: [{ name: 'default', address: '127.0.0.1', min: base, max: base + 99 }],
     now: () => Date.now(),
     clock: () => performance.now(),
     randomCookie: () => `push${++cookies}`,
+    operations: operations(manager, plane, (event) => service.publish(event)),
     ...options,
   });
   plane.onEvent((event) => service.dataplaneEvent(event));

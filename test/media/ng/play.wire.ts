@@ -18,7 +18,7 @@ const CALL = 'play';
 /** Alice speaks 440 Hz, Bob 620 Hz; what is played has 1000 Hz. */
 describe('announcements, whispers, keys and mutes through the node', function () {
   this.timeout(20_000);
-  const node = realService(18_500, {}, ({ manager, plane, publish }) => ({
+  const node = realService(18_500, {}, (manager, plane, publish) => ({
     ...gateOperations(manager),
     ...playOperations({ manager, dataplane: plane, publish, readSound: (path) => sounds.read(path) }),
   }));

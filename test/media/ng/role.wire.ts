@@ -1,4 +1,4 @@
-// budget: 30 s
+// budget: 30 s, beside others
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

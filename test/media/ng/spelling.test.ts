@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { canonicalKeys, commandOf } from '../../../media/ng/spelling.ts';
-import { decodeBencode, bencodeBytes } from '../../../vocabulary/mod.ts';
+import { bencodeBytes, decodeBencode, encodeBencode } from '../../../vocabulary/mod.ts';
 import { OFFER, pureService } from './node.ts';
 
 describe('spellings of ng', () => {
@@ -79,6 +79,11 @@ describe('bytes that are not UTF-8', () => {
     const bytes = Buffer.concat([Buffer.from('d3:sdp9:s='), Buffer.from([0xe9, 0x80, 0xf0, 0x9f, 0x98, 0x80, 0xff])]);
     const whole = Buffer.concat([bytes, Buffer.from('e')]);
     assert.deepEqual(bencodeBytes(decodeBencode(whole)), whole);
+  });
+
+  it('are replaced in text, whose lengths are right nevertheless', () => {
+    const decoded = decodeBencode(Buffer.from([0x32, 0x3a, 0xe9, 0x41]));
+    assert.deepEqual(Buffer.from(encodeBencode(decoded)), Buffer.from('4:\uFFFDA'));
   });
 
   it('and a missing last e is forgiven only when asked for', () => {

@@ -71,6 +71,8 @@ export function general(sdp: string, known: string): string[] {
           return `${media[1]} ${shown} ${media[3]}`;
         }
         return line
+          .replace(/^o=- \d{10,} \d{10,} /, 'o=- <id> <id> ')
+          .replace(/^s=(rtpengine-\S+|causeway)$/, 's=<product>')
           .replace(/^a=rtcp:(\d+)/, (_, value: string) => `a=rtcp:${relation(value)}`)
           .replace(
             /^a=candidate:(\S+) (\d+ \S+ \d+ \S+) (\d+) (.*)$/,

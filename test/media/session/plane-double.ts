@@ -7,6 +7,7 @@ import {
   type KeyPress,
   type Playback,
   type PathSpec,
+  type Recording,
   type RemoteSpec,
 } from '../../../media/dataplane/mod.ts';
 
@@ -28,6 +29,11 @@ export class PlaneDouble implements Dataplane {
   /** By endpoint, in the order in which they are to be heard. */
   readonly playing = new Map<number, readonly { readonly clip: Clip; readonly playback: Playback }[]>();
   readonly pressed: { readonly endpoint: number; readonly key: KeyPress }[] = [];
+  /** `from to` of the copies. */
+  readonly taps = new Set<string>();
+  /** Files, and the endpoints that are recorded in them. */
+  readonly recordings = new Map<string, Set<number>>();
+  diskFull = false;
   /** Pairs that are left to give. */
   portsLeft = 100;
   #next = 1;
@@ -63,6 +69,7 @@ export class PlaneDouble implements Dataplane {
       }),
       close: () => {
         if (this.open.delete(end.id)) this.portsLeft++;
+        for (const tap of this.taps) if (tap.split(' ').includes(String(end.id))) this.taps.delete(tap);
       },
     };
   }
@@ -93,6 +100,24 @@ export class PlaneDouble implements Dataplane {
 
   press(to: Endpoint, key: KeyPress): void {
     this.pressed.push({ endpoint: to.id, key });
+  }
+
+  tap(from: Endpoint, to: Endpoint, on: boolean): void {
+    if (on) this.taps.add(`${from.id} ${to.id}`);
+    else this.taps.delete(`${from.id} ${to.id}`);
+  }
+
+  openRecording(file: string): Recording {
+    if (this.diskFull) throw new DataplaneError('bad-argument', 'cannot write the recording: No space left on device');
+    const endpoints = new Set<number>();
+    this.recordings.set(file, endpoints);
+    return {
+      record: (endpoint, on) => void (on ? endpoints.add(endpoint.id) : endpoints.delete(endpoint.id)),
+      close: () => {
+        this.recordings.delete(file);
+        return Promise.resolve({ packets: 3, bytes: 600, error: undefined });
+      },
+    };
   }
 
   /** Nobody ever speaks here. */

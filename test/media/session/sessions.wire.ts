@@ -1,4 +1,7 @@
+// budget: 30 s, beside others
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { after, before, describe, it } from 'mocha';
 import { parse } from 'sdp-transform';
 import { createDataplane, type Dataplane } from '../../../media/dataplane/mod.ts';
@@ -56,6 +59,9 @@ const GATEWAY_SDP = [
   '',
 ].join('\r\n');
 
+const phoneAt = (address: string, port: number) =>
+  ['v=0', `o=- 1 1 IN ${address}`, 's=-', `c=IN ${address}`, 't=0 0', `m=audio ${port} RTP/AVP 0`, ''].join('\r\n');
+
 describe('ng offer and answer on a real packet path', () => {
   let plane: Dataplane;
   let manager: SessionManager;
@@ -63,9 +69,9 @@ describe('ng offer and answer on a real packet path', () => {
   before(() => {
     plane = createDataplane({
       interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
-      portMin: 18_200,
-      portMax: 18_299,
-      webrtcPort: 17_997,
+      portMin: 18_320,
+      portMax: 18_399,
+      webrtcPort: 17_995,
       threads: 1,
     });
     manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions: 10, timeoutSeconds: 60 });
@@ -102,7 +108,7 @@ describe('ng offer and answer on a real packet path', () => {
     const [media] = toBrowser.media;
     assert.equal(media?.protocol, 'UDP/TLS/RTP/SAVPF');
     assert.equal(media?.payloads, '111 110');
-    assert.equal(media?.port, 17_997);
+    assert.equal(media?.port, 17_995);
     assert.equal(String(media?.mid), '0');
     assert.equal(media?.setup, 'active');
     assert.equal(media?.fingerprint?.hash, plane.dtls.fingerprint);
@@ -205,6 +211,46 @@ describe('ng offer and answer on a real packet path', () => {
     assert.equal(impatient.size, 1);
     impatient.close();
     assert.equal(plane.totals().portsInUse, 0);
+  });
+
+  it('bridges the address families of one interface', async () => {
+    const both = createDataplane({
+      interfaces: [
+        { name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' },
+        { name: 'default/IP6', address: '::1', advertised: '::1' },
+      ],
+      ...{ portMin: 18_400, portMax: 18_419, webrtcPort: 18_420, threads: 1 },
+    });
+    const sessions = new SessionManager({
+      ...{ dataplane: both, interfaces: ['default', 'default/IP6'], maxSessions: 10, timeoutSeconds: 60 },
+    });
+    const [old, modern] = [createSocket('udp4'), createSocket('udp6')];
+    old.bind(0, '127.0.0.1');
+    modern.bind(0, '::1');
+    await Promise.all([once(old, 'listening'), once(modern, 'listening')]);
+    try {
+      const ids = { 'call-id': 'c6', 'from-tag': 'a' };
+      const run = (keys: Record<string, Bencode>) => String(runCommand(sessions, { ...ids, ...keys }, 0).reply['sdp']);
+      const there = run({
+        command: 'offer',
+        sdp: phoneAt('IP4 127.0.0.1', old.address().port),
+        'address family': 'IP6',
+      });
+      assert.ok(there.includes('c=IN IP6 ::1'));
+      const back = run({ command: 'answer', 'to-tag': 'b', sdp: phoneAt('IP6 ::1', modern.address().port) });
+      assert.ok(back.includes('c=IN IP4 127.0.0.1'));
+      const packet = Buffer.alloc(172, 0x55);
+      packet.set([0x80, 0]);
+      const heard = [once(old, 'message'), once(modern, 'message')];
+      old.send(packet, parse(back).media[0]?.port ?? 0, '127.0.0.1');
+      modern.send(packet, parse(there).media[0]?.port ?? 0, '::1');
+      for (const message of heard) assert.deepEqual((await message)[0], packet);
+    } finally {
+      old.close();
+      modern.close();
+      sessions.close();
+      await both.close();
+    }
   });
 
   it('takes no more calls than it is told, and none while it drains', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import {
+  formatUri,
   Message,
   parseContacts,
   parseMessage,
@@ -54,6 +55,19 @@ describe('SIP messages', () => {
     );
   });
 
+  it('end a stream when their headers are too long, however it is cut', () => {
+    const long = Buffer.from(REGISTER.replace('Subject: folded', `Subject: ${'x'.repeat(33_000)}`));
+    for (const step of [long.length, 1000]) {
+      const framer = new StreamFramer();
+      const found = [];
+      for (let at = 0; at < long.length; at += step) found.push(...framer.push(long.subarray(at, at + step)));
+      assert.deepEqual(
+        found.map((frame) => frame.type === 'failure' && frame.fatal),
+        [true],
+      );
+    }
+  });
+
   it('never make the parser throw', () => {
     const bytes = Buffer.from(REGISTER);
     fc.assert(
@@ -81,6 +95,12 @@ describe('SIP messages', () => {
       assert.deepEqual([uri?.user, uri?.host, uri?.port], [user, host, port]);
     });
   }
+
+  it('writes the parameters of a URI as they came: a URI knows no quotes', () => {
+    const text = 'sip:bob@example.test;transport=tls;x=a&b=$c?subject=d';
+    const uri = parseUri(text);
+    assert.equal(uri && formatUri(uri), text);
+  });
 
   for (const text of ['tel:+1', 'sip:', 'sip:@host', 'sip:a@b:99999', 'sip:a@b c']) {
     it(`does not read ${text}`, () => assert.equal(parseUri(text), undefined));

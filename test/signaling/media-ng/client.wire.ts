@@ -1,3 +1,4 @@
+// budget: 30 s, beside others
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { afterEach, beforeEach, describe, it } from 'mocha';

@@ -23,16 +23,16 @@ class PacketBuffer {
     std::vector<uint8_t> payload;
   };
 
-  // Null when the place is taken: a duplicate. Whoever calls has checked that the sequence is within reach.
+  // Null when it is there already: a duplicate. A packet that is out of reach gives way to the new one.
   Slot* put(int64_t sequence, std::span<const uint8_t> payload) {
     Slot& slot = at(sequence);
     if (slot.used && slot.sequence == sequence) return nullptr;
+    if (!slot.used) count_++;
     slot.used = true;
     slot.skip = false;
     slot.comfortNoise = false;
     slot.sequence = sequence;
     slot.payload.assign(payload.begin(), payload.end());
-    count_++;
     return &slot;
   }
 

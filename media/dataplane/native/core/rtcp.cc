@@ -25,6 +25,9 @@ void ReceiverStats::received(uint32_t ssrc, uint16_t sequence, uint32_t timestam
     expectedPrior_ = 0;
     receivedPrior_ = 0;
     jitter_ = 0;
+    pattern_ = {};
+    pattern_.received();
+    lastTimestamp_ = timestamp;
     clockRate_ = clockRate;
     lastTransit_ = arrival * clockRate / 1'000'000 - timestamp;
     return;
@@ -32,7 +35,12 @@ void ReceiverStats::received(uint32_t ssrc, uint16_t sequence, uint32_t timestam
   if (step < kMaxDropout) {
     if (sequence < maxSequence_) cycles_ += 1u << 16;
     maxSequence_ = sequence;
+    for (uint16_t missing = 1; missing < step; missing++) pattern_.lost();
+    const auto ticks = static_cast<int32_t>(timestamp - lastTimestamp_);
+    if (step == 1 && ticks > 0 && static_cast<uint32_t>(ticks) <= clockRate / 5) packetMs_ = ticks * 1000.0 / clockRate;
+    lastTimestamp_ = timestamp;
   }
+  pattern_.received();
   received_++;
   if (clockRate != clockRate_) {
     clockRate_ = clockRate;
@@ -49,6 +57,25 @@ void ReceiverStats::received(uint32_t ssrc, uint16_t sequence, uint32_t timestam
 
 int64_t ReceiverStats::lost() const {
   return lostBefore_ + std::max<int64_t>(0, expected() - static_cast<int64_t>(received_));
+}
+
+VoipMetrics ReceiverStats::voipMetrics(uint64_t discarded, double bufferMs, double roundTripMs) const {
+  VoipMetrics out;
+  out.ssrc = ssrc_;
+  pattern_.write(out, received_, discarded, packetMs_);
+  const auto clip = [](double ms) { return static_cast<uint16_t>(std::clamp(ms, 0.0, 65535.0)); };
+  out.roundTripMs = clip(roundTripMs);
+  out.jitterBufferMs = clip(bufferMs);
+  out.endSystemMs = clip(bufferMs + packetMs_);
+  const double total = static_cast<double>(received_) + static_cast<double>(std::max<int64_t>(0, expected() - static_cast<int64_t>(received_)));
+  const double missing = total - static_cast<double>(received_) + static_cast<double>(discarded);
+  const double percent = total <= 0 ? 0 : std::min(100.0, missing * 100 / total);
+  const double r = rFactorOf(roundTripMs / 2 + bufferMs + packetMs_, percent, {});
+  out.rFactor = static_cast<uint8_t>(r);
+  out.mosCq = static_cast<uint8_t>(mosOf(r) * 10 + 0.5);
+  // Of listening alone: without the delay.
+  out.mosLq = static_cast<uint8_t>(mosOf(rFactorOf(0, percent, {})) * 10 + 0.5);
+  return out;
 }
 
 void ReceiverStats::writeReportBlock(uint8_t* out, Micros now) {
@@ -105,6 +132,42 @@ size_t writeReport(std::span<uint8_t> out, const SenderState& sender, ReceiverSt
   sdes[9] = static_cast<uint8_t>(nameLength);
   std::memcpy(sdes + 10, cname, nameLength);
   return length + sdesLength;
+}
+
+size_t writeExtended(std::span<uint8_t> out, uint32_t ssrc, const VoipMetrics& metrics) {
+  constexpr size_t kLength = 44;
+  constexpr uint8_t kUnknown = 127;
+  uint8_t* p = out.data();
+  std::memset(p, 0, kLength);
+  p[0] = 0x80;
+  p[1] = 207;
+  writeU16(p + 2, kLength / 4 - 1);
+  writeU32(p + 4, ssrc);
+  uint8_t* b = p + 8;
+  b[0] = 7;
+  writeU16(b + 2, 8);
+  writeU32(b + 4, metrics.ssrc);
+  b[8] = metrics.lossRate;
+  b[9] = metrics.discardRate;
+  b[10] = metrics.burstDensity;
+  b[11] = metrics.gapDensity;
+  writeU16(b + 12, metrics.burstMs);
+  writeU16(b + 14, metrics.gapMs);
+  writeU16(b + 16, metrics.roundTripMs);
+  writeU16(b + 18, metrics.endSystemMs);
+  // Levels, echo return loss: not measured. Gmin: see LossPattern.
+  b[20] = b[21] = b[22] = kUnknown;
+  b[23] = 16;
+  b[24] = metrics.rFactor;
+  b[25] = kUnknown;
+  b[26] = metrics.mosLq;
+  b[27] = metrics.mosCq;
+  // Adaptive jitter buffer, concealment better than silence (§4.7.6).
+  b[28] = 0xf0;
+  writeU16(b + 30, metrics.jitterBufferMs);
+  writeU16(b + 32, metrics.jitterBufferMs);
+  writeU16(b + 34, metrics.jitterBufferMs);
+  return kLength;
 }
 
 size_t writeBye(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now, const char* cname) {

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <span>
 
+#include "quality.h"
 #include "transcoder.h"
+#include "voip_metrics.h"
 
 namespace causeway {
 
@@ -20,6 +22,9 @@ class ReceiverStats {
   int64_t lost() const;
   double jitterMs() const { return clockRate_ == 0 ? 0 : jitter_ / clockRate_ * 1000; }
   uint64_t packets() const { return totalPackets_; }
+  uint32_t clockRate() const { return clockRate_; }
+  // What it came to since the stream began, with what the far side of the decoder says: `discarded` packets came too late.
+  VoipMetrics voipMetrics(uint64_t discarded, double bufferMs, double roundTripMs) const;
   // Fills the 24 bytes of a report block; resets the interval.
   void writeReportBlock(uint8_t* out, Micros now);
   void gotSenderReport(uint32_t ntpMiddle, Micros now) {
@@ -40,6 +45,9 @@ class ReceiverStats {
   int64_t expectedPrior_ = 0;
   int64_t receivedPrior_ = 0;
   double jitter_ = 0;
+  LossPattern pattern_;
+  uint32_t lastTimestamp_ = 0;
+  double packetMs_ = 20;
   int64_t lastTransit_ = 0;
   uint32_t clockRate_ = 8000;
   uint32_t lastSr_ = 0;
@@ -60,23 +68,8 @@ struct SenderState {
 size_t writeReport(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now,
                    const char* cname);
 
-// The VoIP metrics block of an extended report (RFC 3611 §4.7), as the far end measured what it received. 127 means
-// unknown for the levels and factors.
-struct VoipMetrics {
-  uint32_t ssrc = 0;
-  uint8_t lossRate = 0;     // of 256
-  uint8_t discardRate = 0;  // of 256
-  uint8_t burstDensity = 0;
-  uint8_t gapDensity = 0;
-  uint16_t burstMs = 0;
-  uint16_t gapMs = 0;
-  uint16_t roundTripMs = 0;
-  uint16_t endSystemMs = 0;
-  uint8_t rFactor = 127;
-  uint8_t mosLq = 127;  // times 10
-  uint8_t mosCq = 127;
-  uint16_t jitterBufferMs = 0;
-};
+// An extended report with one block (RFC 3611 §4.7), to stand behind a report. `out` holds at least 44 bytes.
+size_t writeExtended(std::span<uint8_t> out, uint32_t ssrc, const VoipMetrics& metrics);
 
 // BYE (RFC 3550 §6.6) of a stream of ours that ends, with what goes before it in a compound. The length.
 size_t writeBye(std::span<uint8_t> out, const SenderState& sender, ReceiverStats* receiver, uint64_t wallNtp, Micros now, const char* cname);

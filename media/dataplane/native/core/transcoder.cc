@@ -1,25 +1,26 @@
 // The pipeline of one direction. Playout is by timestamps: a missing sequence number is a loss, a jump of the timestamp
-// without one is silence (RFC 3551 §4.1), an empty buffer is a delay that is made up for later by shortening.
+// without one is silence (RFC 3551 §4.1), an empty buffer is a delay that is made up for later by shortening. One file, and
+// a long one: its steps share the state of the frame that is being made.
 #include "transcoder.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "audio_codec.h"
 #include "delay_estimator.h"
+#include "event_passage.h"
+#include "media_clock.h"
 #include "packet_buffer.h"
 #include "player.h"
 #include "rtp.h"
+#include "transcoder_config.h"
 #include "waveform.h"
 
 namespace causeway {
 namespace {
 
-constexpr Micros kIdleUs = 1'000'000;      // nothing heard for so long: nothing is sent either
-constexpr Micros kFadedUs = 100'000;        // concealment has come to silence
-constexpr Micros kEventUs = 120'000;       // an event without a packet for so long is over
-constexpr size_t kEventQueue = 16;
+constexpr Micros kIdleUs = 1'000'000;  // nothing heard for so long: nothing is sent either
+constexpr Micros kFadedUs = 100'000;   // concealment has come to silence
 
 class TranscoderImpl final : public Transcoder {
  public:
@@ -51,7 +52,7 @@ class TranscoderImpl final : public Transcoder {
     const std::span<const uint8_t> payload = packet.subspan(header.payloadOffset, header.payloadSize);
     for (const DtmfMap& map : config_.dtmf) {
       if (map.inPt == header.pt) {
-        pushEvent(now, map, header, payload);
+        events_.push(now, map, header.timestamp, payload, config_.ssrc, eventTimestamp(now));
         store(header, payload, 0, true);
         return;
       }
@@ -66,12 +67,15 @@ class TranscoderImpl final : public Transcoder {
   }
 
   Micros nextDeadline() const override {
-    if (eventCount_ > 0) return 0;
+    if (events_.waiting()) return 0;
     return nextTick_;
   }
 
   size_t poll(Micros now, std::span<uint8_t> out) override {
-    if (eventCount_ > 0) return popEvent(out);
+    if (events_.waiting()) {
+      stats_.packetsOut++;
+      return events_.pop(out, outSequence_++);
+    }
     while (nextTick_ <= now) {
       // Far behind (a stalled thread): what is long past is not played faster, it is left out.
       if (now - nextTick_ > 10 * frameUs_) {
@@ -81,7 +85,12 @@ class TranscoderImpl final : public Transcoder {
       }
       const Micros tick = nextTick_;
       nextTick_ += frameUs_;
-      if (!inputIdle_ && tick - lastHeard_ > kIdleUs && buffer_.count() == 0 && pcm_.empty()) inputIdle_ = true;
+      // What is left then is less than a frame that stretching has made, or waits for a moment that its timestamp names.
+      if (!inputIdle_ && tick - lastHeard_ > kIdleUs) {
+        buffer_.clear();
+        pcm_.clear();
+        inputIdle_ = true;
+      }
       if (inputIdle_ && (player_ == nullptr || player_->ended())) {
         player_ = nullptr;
         nextTick_ = kNever;
@@ -126,8 +135,8 @@ class TranscoderImpl final : public Transcoder {
     delay_.reset();
     playing_ = false;
     highestKnown_ = false;
-    mediaStarted_ = false;
-    eventKnown_ = false;
+    clock_.forget();
+    events_.forget();
   }
 
   void pushAudio(Micros now, const RtpHeader& header, std::span<const uint8_t> payload, size_t format) {
@@ -135,29 +144,12 @@ class TranscoderImpl final : public Transcoder {
     const bool noise = in.codec == Codec::kComfortNoise;
     if (!noise && format != inFormat_) {
       // Another codec has another clock: the time line begins anew, the delay that was learnt is kept.
-      if (config_.in[inFormat_].clockRate != in.clockRate) mediaStarted_ = false;
+      if (config_.in[inFormat_].clockRate != in.clockRate) clock_.forget();
       inFormat_ = format;
     }
-    if (!mediaStarted_) {
-      mediaStarted_ = true;
-      mediaTimestamp_ = header.timestamp;
-      mediaUs_ = 0;
-      mediaBase_ = now;
-      delay_.reset();
-    }
-    const auto step = static_cast<int32_t>(header.timestamp - mediaTimestamp_);
-    const auto clock = static_cast<int64_t>(config_.in[inFormat_].clockRate);
-    const Micros place = mediaUs_ + static_cast<Micros>(step) * 1'000'000 / clock;
-    if (step > 0) {
-      // Moved along in whole steps of the clock, so that rounding does not add up.
-      mediaUs_ = place;
-      mediaTimestamp_ = header.timestamp;
-    }
-    // The sender's time line has jumped by seconds: the delay histogram would take it for lateness.
-    if (std::abs(place - (now - mediaBase_)) > 5'000'000) {
-      mediaBase_ = now - place;
-      delay_.reset();
-    }
+    bool anew = false;
+    const Micros place = clock_.place(header.timestamp, config_.in[inFormat_].clockRate, now, anew);
+    if (anew) delay_.reset();
     // After silence the buffer fills anew: how long the silence was says nothing about the network.
     if (inputIdle_) delay_.rebase();
     delay_.arrived(now, place);
@@ -230,6 +222,12 @@ class TranscoderImpl final : public Transcoder {
     if (silent > 0) marker_ = true;
   }
 
+  // Where an event that begins now stands on the time line that we send.
+  uint32_t eventTimestamp(Micros now) const {
+    if (nextTick_ != kNever || idleSince_ == 0) return outTimestamp_;
+    return outTimestamp_ + static_cast<uint32_t>((now - idleSince_) * config_.out.clockRate / 1'000'000);
+  }
+
   // One frame of `frameSamples_`, encoded; 0 when nothing is to be sent.
   size_t frame(Micros now, std::span<uint8_t> out) {
     if (!inputIdle_ && now >= inputFrom_) {
@@ -240,8 +238,7 @@ class TranscoderImpl final : public Transcoder {
     if (pcm_.size() < frameSamples_) pcm_.resize(frameSamples_, 0);
     if (!inputIdle_) stats_.playedMs += config_.out.ptimeMs;
     if (player_ != nullptr) player_->mix(std::span(pcm_).first(frameSamples_), rate_);
-    const bool suppressed = eventActive_ && now - lastEventAt_ < kEventUs;
-    if (!suppressed) eventActive_ = false;
+    const bool suppressed = events_.active(now);
     size_t length = 0;
     if (!suppressed) {
       length = encoder_->encode(std::span(pcm_).first(frameSamples_), out.subspan(12));
@@ -371,45 +368,6 @@ class TranscoderImpl final : public Transcoder {
     return decoder.get();
   }
 
-  // --- telephone-event (RFC 4733): straight through, with payload type, duration and time line of the other side.
-
-  struct Event {
-    std::array<uint8_t, 16> bytes{};
-    size_t size = 0;
-  };
-
-  void pushEvent(Micros now, const DtmfMap& map, const RtpHeader& header, std::span<const uint8_t> payload) {
-    if (payload.size() < 4 || eventCount_ == kEventQueue) return;
-    const bool first = !eventKnown_ || header.timestamp != eventInTimestamp_;
-    if (first) {
-      eventKnown_ = true;
-      eventInTimestamp_ = header.timestamp;
-      eventOutTimestamp_ = nextTick_ == kNever && idleSince_ > 0
-                               ? outTimestamp_ + static_cast<uint32_t>((now - idleSince_) * config_.out.clockRate / 1'000'000)
-                               : outTimestamp_;
-    }
-    Event& event = events_[(eventHead_ + eventCount_) % kEventQueue];
-    eventCount_++;
-    event.size = 16;
-    writeRtp(event.bytes.data(), map.outPt, first, 0, eventOutTimestamp_, config_.ssrc);
-    std::copy_n(payload.begin(), 4, event.bytes.begin() + 12);
-    const uint64_t duration = uint64_t{readU16(&payload[2])} * map.outClock / map.inClock;
-    writeU16(event.bytes.data() + 14, static_cast<uint16_t>(std::min<uint64_t>(duration, 0xffff)));
-    // The end is repeated: audio may go on after the first of the three.
-    eventActive_ = (payload[1] & 0x80) == 0;
-    lastEventAt_ = now;
-  }
-
-  size_t popEvent(std::span<uint8_t> out) {
-    Event& event = events_[eventHead_];
-    eventHead_ = (eventHead_ + 1) % kEventQueue;
-    eventCount_--;
-    writeU16(event.bytes.data() + 2, outSequence_++);
-    std::copy_n(event.bytes.begin(), event.size, out.begin());
-    stats_.packetsOut++;
-    return event.size;
-  }
-
   const TranscoderConfig config_;
   const uint32_t rate_;
   std::unique_ptr<Encoder> encoder_;
@@ -423,10 +381,7 @@ class TranscoderImpl final : public Transcoder {
   uint32_t inSsrc_ = 0;
   size_t inFormat_ = 0;
   Micros lastHeard_ = 0;
-  bool mediaStarted_ = false;
-  uint32_t mediaTimestamp_ = 0;
-  Micros mediaUs_ = 0;
-  Micros mediaBase_ = 0;
+  MediaClock clock_;
 
   bool playing_ = false;
   bool highestKnown_ = false;
@@ -453,63 +408,14 @@ class TranscoderImpl final : public Transcoder {
   bool inputIdle_ = true;  // nobody is heard, and what was heard has been played
   Micros inputFrom_ = 0;   // when playing of what is heard begins
 
-  std::array<Event, kEventQueue> events_{};
-  size_t eventHead_ = 0;
-  size_t eventCount_ = 0;
-  bool eventKnown_ = false;
-  uint32_t eventInTimestamp_ = 0;
-  uint32_t eventOutTimestamp_ = 0;
-  bool eventActive_ = false;
-  Micros lastEventAt_ = 0;
+  EventPassage events_;
 };
-
-// The pipeline runs at the rate of its narrowest part: G.711 on either side means 8 kHz, and Opus codes at that rate.
-uint32_t pipelineRate(const TranscoderConfig& config) {
-  uint32_t rate = 48'000;
-  auto narrow = [&rate](const PayloadFormat& format) {
-    if (format.codec == Codec::kPcmu || format.codec == Codec::kPcma) rate = 8'000;
-    else if (format.codec == Codec::kOpus) {
-      for (uint32_t step : {8'000u, 12'000u, 16'000u, 24'000u, 48'000u}) {
-        if (format.maxPlaybackRate <= step) {
-          rate = std::min(rate, step);
-          break;
-        }
-      }
-    }
-  };
-  for (const PayloadFormat& format : config.in) narrow(format);
-  narrow(config.out);
-  return rate;
-}
 
 }  // namespace
 
 std::unique_ptr<Transcoder> Transcoder::create(const TranscoderConfig& config, std::string& error) {
-  if (config.in.empty()) {
-    error = "no payload format to receive";
-    return nullptr;
-  }
-  const bool audio = std::any_of(config.in.begin(), config.in.end(), [](const auto& f) { return f.codec != Codec::kComfortNoise; });
-  if (!audio || config.out.codec == Codec::kComfortNoise) {
-    error = "comfort noise alone is no codec";
-    return nullptr;
-  }
-  if (config.out.ptimeMs < 10 || config.out.ptimeMs > 60 || config.out.ptimeMs % 10 != 0 || config.out.clockRate == 0) {
-    error = "ptime must be 10, 20, 30, 40, 50 or 60 ms";
-    return nullptr;
-  }
+  if (!checkTranscoder(config, error)) return nullptr;
   const uint32_t rate = pipelineRate(config);
-  if (config.out.codec == Codec::kOpus && config.out.ptimeMs != 10 && config.out.ptimeMs != 20 && config.out.ptimeMs != 40 && config.out.ptimeMs != 60) {
-    error = "opus knows no frames of this ptime";
-    return nullptr;
-  }
-  for (const PayloadFormat& format : config.in) {
-    if (format.codec != Codec::kComfortNoise && makeDecoder(format, rate, error) == nullptr) return nullptr;
-    if (format.clockRate == 0) {
-      error = "a clock rate of 0";
-      return nullptr;
-    }
-  }
   auto encoder = makeEncoder(config.out, rate, error);
   if (!encoder) return nullptr;
   return std::make_unique<TranscoderImpl>(config, rate, std::move(encoder));

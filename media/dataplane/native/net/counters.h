@@ -32,6 +32,8 @@ struct Counters {
   Count nativeBytes;
   Count dtlsConnected;
   Count dtlsFailed;
+  Count taps;
+  Count tappedPackets;
 };
 
 }  // namespace causeway

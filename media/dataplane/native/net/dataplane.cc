@@ -28,6 +28,13 @@ std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, Ev
     plane->workers_.push_back(std::make_unique<Worker>(*plane->identity_, plane->sink_));
     if (!plane->workers_.back()->start(error)) return nullptr;
   }
+  Dataplane* const self = plane.get();
+  plane->recorder_ = std::make_unique<Recorder>(options.threads, [self](const RecordingResult& result) {
+    Event event;
+    event.type = Event::Type::kRecording;
+    event.recording = result;
+    self->sink_(std::move(event));
+  });
   for (const Interface& interface : options.interfaces) {
     Address address;
     if (!Address::parse(interface.address, options.webrtcPort, address)) {
@@ -60,6 +67,7 @@ void Dataplane::close() {
     cpuBefore_ += worker->cpuMs();
     worker->stop();
   }
+  if (recorder_) recorder_->stop();
   workers_.clear();
   shared_.clear();
 }
@@ -208,6 +216,71 @@ bool Dataplane::press(uint64_t to, const KeyPress& key, Failure& failure) {
   return false;
 }
 
+bool Dataplane::tap(uint64_t fromId, uint64_t toId, bool on, Failure& failure) {
+  Endpoint* from = find(fromId);
+  Endpoint* to = find(toId);
+  if (from == nullptr || to == nullptr) {
+    if (!on) return true;
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  if (from->worker != to->worker || from == to) {
+    failure = {"bad-argument", "both ends of a tap need the same affinity"};
+    return false;
+  }
+  const Worker::Hold hold(*from->worker);
+  if (!on) {
+    from->worker->untap(*from, *to);
+    return true;
+  }
+  std::string error;
+  if (from->worker->tap(*from, *to, error)) return true;
+  failure = {"bad-argument", error};
+  return false;
+}
+
+uint64_t Dataplane::openRecording(const std::string& file, Failure& failure) {
+  std::string error;
+  const uint64_t id = recorder_->open(file, error);
+  if (id == 0) failure = {"bad-argument", error};
+  else recorded_[id];
+  return id;
+}
+
+bool Dataplane::record(uint64_t recording, uint64_t id, bool on, Failure& failure) {
+  Endpoint* endpoint = find(id);
+  const auto found = recorded_.find(recording);
+  if (endpoint == nullptr || found == recorded_.end()) {
+    if (!on) return true;
+    failure = {"closed", endpoint == nullptr ? "the endpoint is closed" : "the recording is closed"};
+    return false;
+  }
+  size_t index = 0;
+  while (workers_[index].get() != endpoint->worker) index++;
+  Address local;
+  for (const Interface& interface : options_.interfaces) {
+    if (interface.name == endpoint->spec.interface) Address::parse(interface.address, endpoint->port, local);
+  }
+  if (on) found->second.insert(id);
+  else if (found->second.erase(id) == 0) return true;
+  const Worker::Hold hold(*endpoint->worker);
+  endpoint->worker->record(*endpoint, on ? recorder_->ring(index) : nullptr, recording, local);
+  return true;
+}
+
+void Dataplane::closeRecording(uint64_t recording) {
+  const auto found = recorded_.find(recording);
+  if (found == recorded_.end()) return;
+  for (const uint64_t id : found->second) {
+    Endpoint* endpoint = find(id);
+    if (endpoint == nullptr) continue;
+    const Worker::Hold hold(*endpoint->worker);
+    endpoint->worker->record(*endpoint, nullptr, recording, {});
+  }
+  recorded_.erase(found);
+  recorder_->close(recording);
+}
+
 bool Dataplane::stats(uint64_t id, EndpointStats& out) {
   Endpoint* endpoint = find(id);
   if (endpoint == nullptr) return false;
@@ -226,6 +299,7 @@ void Dataplane::closeEndpoint(uint64_t id) {
     endpoint.worker->remove(endpoint);
   }
   if (endpoint.shared == nullptr) ports_->release(endpoint.port, endpoint.rtcpFd >= 0);
+  for (auto& [recording, ids] : recorded_) ids.erase(id);
   endpoints_.erase(found);
 }
 
@@ -254,9 +328,12 @@ Totals Dataplane::totals() {
     for (size_t i = 0; i < kDropCount; i++) totals.dropped[i] += counters.dropped[i].get();
     totals.dtlsConnected += counters.dtlsConnected.get();
     totals.dtlsFailed += counters.dtlsFailed.get();
+    totals.taps += counters.taps.get();
+    totals.tappedPackets += counters.tappedPackets.get();
   };
   for (const auto& worker : workers_) sum(worker->counters());
   for (const auto& port : shared_) sum(port->counters());
+  recorder_->totals(totals);
   totals.portsInUse = ports_->inUse();
   totals.portsTotal = ports_->total();
   totals.threads = static_cast<unsigned>(workers_.size());

@@ -4,9 +4,11 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ports.h"
+#include "recorder.h"
 #include "worker.h"
 
 namespace causeway {
@@ -40,6 +42,13 @@ class Dataplane {
   bool press(uint64_t to, const KeyPress& key, Failure& failure);
   bool stats(uint64_t id, EndpointStats& out);
   void closeEndpoint(uint64_t id);
+  // What arrives at `from` is also sent by `to`, unchanged; both need the same affinity.
+  bool tap(uint64_t from, uint64_t to, bool on, Failure& failure);
+  // 0: it cannot be written.
+  uint64_t openRecording(const std::string& file, Failure& failure);
+  bool record(uint64_t recording, uint64_t endpoint, bool on, Failure& failure);
+  // Of all its endpoints; the sink is told when the file is whole.
+  void closeRecording(uint64_t recording);
   std::vector<uint64_t> idle(int64_t olderThanMs);
   Totals totals();
   // Joins the threads and frees everything.
@@ -56,6 +65,8 @@ class Dataplane {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<SharedPort>> shared_;
   std::unordered_map<uint64_t, std::unique_ptr<Endpoint>> endpoints_;
+  std::unique_ptr<Recorder> recorder_;
+  std::unordered_map<uint64_t, std::unordered_set<uint64_t>> recorded_;  // endpoints by recording
   uint64_t nextId_ = 1;
   double cpuBefore_ = 0;
 };

@@ -25,6 +25,8 @@ namespace {
 
 constexpr Micros kHandshakeLimitUs = 30'000'000;
 constexpr long kMtu = 1200;
+// The peer repeats its flight after 1, 2, 4, 8 and 16 s (RFC 6347 §4.2.4.1).
+constexpr Micros kLingerUs = 35'000'000;
 
 long bioCtrl(BIO*, int command, long, void*) {
   switch (command) {
@@ -98,8 +100,6 @@ std::unique_ptr<DtlsIdentity> DtlsIdentity::create(std::string& error) {
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, [](int, X509_STORE_CTX*) { return 1; });
     SSL_CTX_set_options(context, SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    // After the handshake hardly anything is read or written any more.
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context, 1);
     ok = SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1 &&
          SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES") == 1 &&
@@ -166,7 +166,7 @@ void DtlsSession::start(Micros now) {
 }
 
 void DtlsSession::handle(Micros now, std::span<const uint8_t> datagram) {
-  if (state_ == State::kFailed) return;
+  if (state_ == State::kFailed || ssl_ == nullptr) return;
   if (state_ == State::kNew) {
     state_ = State::kConnecting;
     startedAt_ = now;
@@ -186,7 +186,13 @@ void DtlsSession::handle(Micros now, std::span<const uint8_t> datagram) {
 }
 
 void DtlsSession::tick(Micros now) {
-  if (now < deadline_ || state_ != State::kConnecting) return;
+  if (now < deadline_) return;
+  if (state_ == State::kConnected) {
+    SSL_free(ssl_);
+    ssl_ = nullptr;
+    deadline_ = kNever;
+  }
+  if (state_ != State::kConnecting) return;
   if (now - startedAt_ > kHandshakeLimitUs) {
     fail("handshake timed out");
     return;
@@ -203,7 +209,10 @@ void DtlsSession::advance(Micros now) {
     deadline_ = kNever;
     if (!checkFingerprint()) fail("certificate does not match the fingerprint in SDP");
     else if (!exportKeys()) fail("no SRTP profile in common");
-    else state_ = State::kConnected;
+    else {
+      state_ = State::kConnected;
+      deadline_ = now + kLingerUs;
+    }
     return;
   }
   const int why = SSL_get_error(ssl_, result);

@@ -58,7 +58,7 @@ class DtlsSession {
   // A client says hello; a server does nothing.
   void start(Micros now);
   void handle(Micros now, std::span<const uint8_t> datagram);
-  // Retransmission (RFC 6347 §4.2.4).
+  // Retransmission (RFC 6347 §4.2.4); later, when nobody can want our last flight again, OpenSSL's session is let go.
   Micros nextDeadline() const { return deadline_; }
   void tick(Micros now);
 
@@ -66,9 +66,10 @@ class DtlsSession {
   const std::string& reason() const { return reason_; }
   // Once, when connected.
   std::optional<DtlsKeys> takeKeys();
-  static size_t memoryBytes() { return 48 * 1024; }  // what an OpenSSL session holds, about
+  size_t memoryBytes() const { return sizeof(*this) + (ssl_ != nullptr ? kOpenSslBytes : 0); }
 
  private:
+  static constexpr size_t kOpenSslBytes = 75 * 1024;  // measured
   DtlsSession() = default;
   void advance(Micros now);
   void fail(const std::string& reason);

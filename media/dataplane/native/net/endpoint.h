@@ -1,6 +1,7 @@
 // One party's end of one media line. Guarded by its worker's lock, but for what is constant after opening.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -15,6 +16,7 @@ namespace causeway {
 
 class Worker;
 class SharedPort;
+class RecordingRing;
 struct Endpoint;
 
 // What arrives at its owner leaves by `to`.
@@ -59,6 +61,17 @@ struct SourceRecord {
   Micros toldAt = 0;
 };
 
+// What arrives is also sent by other endpoints of the worker, as it came, and recorded (worker_tap.cc).
+struct Copies {
+  static constexpr size_t kMaxTaps = 8;
+  std::array<Endpoint*, kMaxTaps> taps{};
+  size_t count = 0;
+  std::vector<Endpoint*> sources;  // whose taps end here
+  RecordingRing* ring = nullptr;   // null: not recorded
+  uint64_t recording = 0;
+  Address local;  // where it arrives, for the record
+};
+
 struct Endpoint {
   uint64_t id = 0;
   EndpointSpec spec;
@@ -73,7 +86,7 @@ struct Endpoint {
   bool configured = false;
   RemoteSpec remote;
   SourceLearner rtp;
-  SourceLearner rtcp;
+  SourceLearner rtcp{true};
 
   // ICE: sources whose checks held, and the one that the peer nominated.
   struct Checked {
@@ -95,6 +108,7 @@ struct Endpoint {
   std::optional<Path> out;
   std::unique_ptr<Voice> voice;
   std::vector<Endpoint*> feeders;  // whose paths end here
+  std::unique_ptr<Copies> copies;
 
   uint64_t countedBytes = 0;  // of nativeBytes
 

@@ -1,11 +1,24 @@
 #include "ports.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 namespace causeway {
+namespace {
+
+constexpr rlim_t kSparedFiles = 256;  // descriptors that media never takes: control, metrics and logs go on
+
+// They are given lowest first: one near the limit says that nearly all are taken.
+bool nearFileLimit(int fd) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
+  return static_cast<rlim_t>(fd) + kSparedFiles >= limit.rlim_cur;
+}
+
+}  // namespace
 
 int bindUdp(const Address& address) {
   const int fd = ::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -41,6 +54,10 @@ bool PortRange::bind(const std::string& host, bool pair, Bound& out) {
     if (rtp < 0) {
       if (errno != EADDRINUSE) return false;
       continue;
+    }
+    if (nearFileLimit(rtp)) {
+      ::close(rtp);
+      return false;
     }
     int rtcp = -1;
     if (pair) {

@@ -23,7 +23,7 @@ class PortRange {
     int rtcp = -1;
     uint16_t port = 0;
   };
-  // False when nothing in the range can be had. Ports are drawn at random: who guesses a call's port guesses among all.
+  // False when nothing in the range can be had, or the process runs out of descriptors. Ports are drawn at random: who guesses a call's port guesses among all.
   bool bind(const std::string& host, bool pair, Bound& out);
   void release(uint16_t port, bool pair);
   uint64_t inUse();

@@ -1,27 +1,43 @@
 #include "source_learner.h"
 
+#include <algorithm>
+
 namespace causeway {
 namespace {
 
 constexpr Micros kWindowUs = 3'000'000;  // as rtpengine's users know it
 constexpr Micros kGapUs = 500'000;       // while learning: so long silent, another may be the one
+constexpr size_t kMaxFormer = 8;
 constexpr Micros kSilentUs = 1'000'000;  // frozen: so long silent, and its stream may have moved
 
 }  // namespace
 
 void SourceLearner::signalled(const Address& expected, const LearningRules& rules, Micros now) {
-  if (!(expected == expected_)) {
+  if (rules.newParty) {
+    leave(source_);
+    leave(expected_);
+    std::erase(former_, expected);
+  }
+  if (rules.newParty || !(expected == expected_)) {
     learnt_ = false;
     again_ = false;
     rank_ = -1;
     source_ = Address();
   }
-  again_ = again_ || frozen_;
+  again_ = (again_ || frozen_) && !rules.newParty;
   frozen_ = learnt_ && (rules.strictSource || rules.learning == Learning::kImmediate || rules.learning == Learning::kAsymmetric);
   expected_ = expected;
   rules_ = rules;
   windowAt_ = now;
 }
+
+void SourceLearner::leave(const Address& place) {
+  if (!place.known() || isFormer(place)) return;
+  if (former_.size() >= kMaxFormer) former_.erase(former_.begin());
+  former_.push_back(place);
+}
+
+bool SourceLearner::isFormer(const Address& from) const { return std::find(former_.begin(), former_.end(), from) != former_.end(); }
 
 void SourceLearner::reopen(Micros now) {
   frozen_ = false;
@@ -38,9 +54,11 @@ int SourceLearner::likeness(const Address& from) const {
 
 SourceVerdict SourceLearner::judge(const Address& from, const SourceProof& proof, Micros now) const {
   if (rules_.learning == Learning::kOff) return from == expected_ ? SourceVerdict::kKnown : SourceVerdict::kRefused;
-  if (!learnt_) return SourceVerdict::kFirst;
-  if (from == source_) return SourceVerdict::kKnown;
+  if (!former_.empty() && isFormer(from)) return SourceVerdict::kRefused;
+  if (learnt_ && from == source_) return SourceVerdict::kKnown;
   const bool same = proof.keys || proof.sameSsrc;
+  if (proofNeeded_ && !same && !(from == expected_)) return SourceVerdict::kRefused;
+  if (!learnt_) return SourceVerdict::kFirst;
   const Micros silent = now - takenAt_;
   if (!frozen_) {
     if (!again_) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "../core/transcoder.h"
 #include "address.h"
@@ -21,6 +22,7 @@ struct LearningRules {
   Learning learning = Learning::kHeuristic;
   bool strictSource = false;   // never left, once frozen
   bool mediaHandover = false;  // followed, though frozen
+  bool newParty = false;       // another party answers here: where the one before was is not it
 };
 
 // What is known of the stream a packet claims to be part of.
@@ -41,6 +43,9 @@ inline constexpr const char* kVerdictNames[] = {"refused", "known", "first", "be
 
 class SourceLearner {
  public:
+  // `proofNeeded`: of RTCP. Nobody's report comes first for sure, so a stranger's might: it is heard from the address of
+  // SDP, or with the keys or the SSRC of the stream.
+  explicit SourceLearner(bool proofNeeded = false) : proofNeeded_(proofNeeded) {}
   // A word of signaling: where SDP says that the party is, and the rules. An address that stays keeps what was learnt,
   // but may be moved from within the next 3 s.
   void signalled(const Address& expected, const LearningRules& rules, Micros now);
@@ -58,15 +63,19 @@ class SourceLearner {
 
  private:
   int likeness(const Address& from) const;
+  bool isFormer(const Address& from) const;
+  void leave(const Address& place);
   Address expected_;
   Address source_;
   LearningRules rules_;
+  bool proofNeeded_;
   bool learnt_ = false;
   bool frozen_ = false;
   bool again_ = false;  // it had been frozen before
   int8_t rank_ = -1;
   Micros windowAt_ = 0;  // when the 3 s began
   Micros takenAt_ = 0;
+  std::vector<Address> former_;  // of parties that answered before, the last few
 };
 
 }  // namespace causeway

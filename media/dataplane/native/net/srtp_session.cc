@@ -30,8 +30,8 @@ const EVP_CIPHER* cipherOf(const SrtpSuiteInfo& suite) {
   return nullptr;
 }
 
-// Ciphers that one thread uses for all its sessions, each packet with its own key: setting an AES key costs less than
-// touching a cold context of OpenSSL's, and a session is 1 KB smaller.
+// Ciphers that one thread uses for all its sessions, each packet with its own key: among thousands of streams no slower
+// than a context of OpenSSL's for each (0.13 µs), and a session is smaller.
 class ThreadCiphers {
  public:
   ~ThreadCiphers() {

@@ -40,8 +40,7 @@ struct SrtpSuiteInfo {
 
 const SrtpSuiteInfo& srtpSuite(SrtpSuite suite);
 
-// HMAC-SHA1 (RFC 2104) with both paddings digested beforehand. EVP's HMAC costs 100 ns more for a voice packet and is
-// spread over a dozen places in memory: half of what SRTP costs a packet.
+// HMAC-SHA1 (RFC 2104) with both paddings digested beforehand: 0.14 µs for a voice packet, where EVP's HMAC takes 0.24.
 class Authenticator {
  public:
   void init(std::span<const uint8_t> key);

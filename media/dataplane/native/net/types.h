@@ -153,7 +153,16 @@ struct EndpointStats {
   std::vector<LearnedSource> learned;
   std::vector<RefusedSource> refused;
   uint64_t refusedElsewhere = 0;  // packets of sources for which there was no room
-  std::optional<VoipMetrics> voip;
+  std::optional<VoipMetrics> voip;     // the far end's word
+  std::optional<VoipMetrics> quality;  // ours
+};
+
+// What became of a recording.
+struct RecordingResult {
+  uint64_t recording = 0;
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  std::string error;  // empty: the file is whole
 };
 
 struct Totals {
@@ -172,10 +181,16 @@ struct Totals {
   double cpuMs = 0;
   uint64_t dtlsConnected = 0;
   uint64_t dtlsFailed = 0;
+  uint64_t taps = 0;
+  uint64_t tappedPackets = 0;
+  uint64_t recordings = 0;
+  uint64_t recordedPackets = 0;
+  uint64_t recordedBytes = 0;
+  uint64_t recordingLost = 0;  // packets: a ring was full, or a disk
 };
 
 struct Event {
-  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kPlayed };
+  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kRecording, kPlayed };
   Type type = Type::kLearned;
   uint64_t endpoint = 0;
   bool rtcp = false;
@@ -185,6 +200,7 @@ struct Event {
   uint64_t packets = 0;  // of kRefused: from there, so far
   uint64_t playback = 0;  // of kPlayed: it has come to its end
   TelephoneEvent key;
+  RecordingResult recording;
 };
 
 }  // namespace causeway

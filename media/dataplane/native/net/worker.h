@@ -65,6 +65,11 @@ class Worker {
   bool play(Endpoint& to, std::shared_ptr<const Clip> clip, const PlayOptions& options, bool behind, std::string& error);
   void stopPlaying(Endpoint& to, uint64_t& id, uint32_t& positionMs);
   bool press(Endpoint& to, const KeyPress& key, std::string& error);
+  // worker_tap.cc. Both ends of a tap are this worker's; closing either ends it.
+  bool tap(Endpoint& from, Endpoint& to, std::string& error);
+  void untap(Endpoint& from, Endpoint& to);
+  // `ring` null: no more of this recording.
+  void record(Endpoint& endpoint, RecordingRing* ring, uint64_t recording, const Address& local);
 
   // worker_in.cc. `viaRtcp`: it came to the RTCP socket. True: it was an ICE check, and its source is proven.
   bool datagram(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<uint8_t> packet, Micros now);
@@ -106,7 +111,13 @@ class Worker {
   bool stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
   void select(Endpoint& endpoint, const Address& from, bool nominated, Micros now);
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void beginDtls(Endpoint& endpoint, const DtlsSpec& spec);
   void afterDtls(Endpoint& endpoint);
+
+  // worker_tap.cc
+  Copies& copiesOf(Endpoint& endpoint);
+  void dropCopies(Endpoint& endpoint);
+  void copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now);
 
   // worker_out.cc
   Address target(const Endpoint& endpoint, bool rtcp, Micros now) const;
@@ -114,6 +125,7 @@ class Worker {
   void sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now);
   void sendRtcp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now);
   void pollTranscoder(Endpoint& from, Micros now);
+  VoipMetrics quality(const Endpoint& endpoint) const;
   void report(Endpoint& endpoint, bool bye, Micros now);
 
   // worker_voice.cc

@@ -67,7 +67,13 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
     endpoint.nominated = false;
   }
   endpoint.rtp.signalled(remote.rtp, remote.rules, now);
-  endpoint.rtcp.signalled(remote.rtcp, remote.rules, now);
+  // RFC 3550 §11: without other word, RTCP is at the next port.
+  Address rtcp = remote.rtcp;
+  if (!rtcp.known() && remote.rtp.known()) {
+    rtcp = remote.rtp;
+    rtcp.setPort(static_cast<uint16_t>(rtcp.port() + 1));
+  }
+  endpoint.rtcp.signalled(rtcp, remote.rules, now);
 
   if (const auto* sdes = std::get_if<SdesSpec>(&remote.crypto)) {
     const auto* old = std::get_if<SdesSpec>(&before.crypto);
@@ -77,15 +83,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   } else if (const auto* dtls = std::get_if<DtlsSpec>(&remote.crypto)) {
     const auto* old = std::get_if<DtlsSpec>(&before.crypto);
     const bool same = old && endpoint.dtls && old->client == dtls->client && sameFingerprints(old->fingerprints, dtls->fingerprints);
-    if (!same) {
-      endpoint.receiveSrtp.reset();
-      endpoint.sendSrtp.reset();
-      endpoint.dtlsReported = false;
-      endpoint.dtls = DtlsSession::create(identity_, dtls->client, dtls->fingerprints, [this, &endpoint](std::span<const uint8_t> bytes) {
-        const Address to = target(endpoint, false, monotonicNow());
-        if (to.known()) outbox_.sendNow(endpoint, endpoint.rtpFd, to, bytes);
-      });
-    }
+    if (!same) beginDtls(endpoint, *dtls);
     if (endpoint.dtls && dtls->client && target(endpoint, false, now).known()) {
       endpoint.dtls->start(now);
       afterDtls(endpoint);
@@ -100,7 +98,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 }
 
 void Worker::countBytes(Endpoint& endpoint) {
-  uint64_t bytes = sizeof(Endpoint) + (endpoint.dtls ? DtlsSession::memoryBytes() : 0);
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -172,6 +170,7 @@ void Worker::remove(Endpoint& endpoint) {
   if (endpoint.sender.packets > 0) report(endpoint, true, monotonicNow());
   if (endpoint.voice) endMixer(endpoint);
   clearPath(endpoint);
+  dropCopies(endpoint);
   for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
   deadlines_.set(endpoint, kNever);
   if (endpoint.shared == nullptr) {
@@ -192,6 +191,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
   if (endpoint.dtls && endpoint.dtls->nextDeadline() <= now) {
     endpoint.dtls->tick(now);
     afterDtls(endpoint);
+    countBytes(endpoint);
   }
   if (endpoint.reportAt <= now) {
     report(endpoint, false, now);
@@ -247,6 +247,7 @@ void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
     out.refusedElsewhere = endpoint.record->refusedElsewhere;
   }
   if (endpoint.voip) out.voip = *endpoint.voip;
+  if (endpoint.receiver.active()) out.quality = quality(endpoint);
 }
 
 }  // namespace causeway

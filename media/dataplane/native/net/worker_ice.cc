@@ -85,10 +85,31 @@ void Worker::dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<con
     drop(endpoint, kDropNoKeys);
     return;
   }
-  // The handshake is answered where it comes from.
-  if (endpoint.dtls->state() == DtlsSession::State::kNew) take(endpoint, false, from, verdict, now);
+  const auto state = endpoint.dtls->state();
+  const auto* spec = std::get_if<DtlsSpec>(&endpoint.remote.crypto);
+  if (spec != nullptr && state != DtlsSession::State::kConnected && state != DtlsSession::State::kNew && verdict > SourceVerdict::kFirst) {
+    // Nobody is proven before the end of a handshake. Who is likelier to be the party than whoever began this one, or has
+    // broken it, begins his own.
+    take(endpoint, false, from, verdict, now);
+    beginDtls(endpoint, *spec);
+    if (!endpoint.dtls) return;
+    if (spec->client) endpoint.dtls->start(now);
+  } else if (state == DtlsSession::State::kNew) {
+    // The handshake is answered where it comes from.
+    take(endpoint, false, from, verdict, now);
+  }
   endpoint.dtls->handle(now, packet);
   afterDtls(endpoint);
+}
+
+void Worker::beginDtls(Endpoint& endpoint, const DtlsSpec& spec) {
+  endpoint.receiveSrtp.reset();
+  endpoint.sendSrtp.reset();
+  endpoint.dtlsReported = false;
+  endpoint.dtls = DtlsSession::create(identity_, spec.client, spec.fingerprints, [this, &endpoint](std::span<const uint8_t> bytes) {
+    const Address to = target(endpoint, false, monotonicNow());
+    if (to.known()) outbox_.sendNow(endpoint, endpoint.rtpFd, to, bytes);
+  });
 }
 
 void Worker::afterDtls(Endpoint& endpoint) {

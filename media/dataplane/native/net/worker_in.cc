@@ -14,7 +14,11 @@ constexpr Micros kConsentUs = 30'000'000;       // RFC 7675 §5.1: no check for 
 
 // The clock of a relayed payload type, where nobody has said: static ones are of 8 kHz, dynamic ones mostly Opus.
 uint32_t clockRateOf(const Endpoint& endpoint, uint8_t pt) {
-  if (endpoint.out && endpoint.out->transcoder) {
+  if (!endpoint.out) return pt < 96 ? 8000 : 48000;
+  for (const EventFormat& format : endpoint.out->spec.events) {
+    if (format.pt == pt) return format.clockRate;
+  }
+  if (endpoint.out->transcoder) {
     for (const PayloadFormat& format : endpoint.out->spec.transcode->in) {
       if (format.pt == pt) return format.clockRate;
     }
@@ -24,6 +28,9 @@ uint32_t clockRateOf(const Endpoint& endpoint, uint8_t pt) {
   }
   return pt < 96 ? 8000 : 48000;
 }
+
+// Somebody else has it, or its file.
+bool copied(const Endpoint& endpoint) { return endpoint.copies && (endpoint.copies->count > 0 || endpoint.copies->ring != nullptr); }
 
 }  // namespace
 
@@ -120,6 +127,9 @@ SourceVerdict Worker::judge(const Endpoint& endpoint, bool rtcp, const Address& 
     return held ? SourceVerdict::kKnown : SourceVerdict::kRefused;
   }
   const bool keys = endpoint.receiveSrtp && (rtcp || endpoint.receiveSrtp->authenticates());
+  // A party that sends no RTCP would leave its place to anybody: it comes from the host that RTP comes from, or proves itself.
+  const Address& host = endpoint.rtp.learnt() ? endpoint.rtp.source() : endpoint.rtp.expected();
+  if (rtcp && !keys && host.known() && !from.sameHost(host)) return SourceVerdict::kRefused;
   const SourceProof proof{keys, endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
   return (rtcp ? endpoint.rtcp : endpoint.rtp).judge(from, proof, now);
 }
@@ -129,7 +139,8 @@ void Worker::take(Endpoint& endpoint, bool rtcp, const Address& from, SourceVerd
   (rtcp ? endpoint.rtcp : endpoint.rtp).take(from, verdict, now);
   if (verdict == SourceVerdict::kKnown) return;
   // RTCP has moved with it, by a way of its own.
-  if (!rtcp && verdict >= SourceVerdict::kMoved) endpoint.rtcp.reopen(now);
+  const bool apart = endpoint.rtcp.learnt() && !endpoint.rtcp.source().sameHost(from);
+  if (!rtcp && (verdict >= SourceVerdict::kMoved || apart)) endpoint.rtcp.reopen(now);
   learned(endpoint, rtcp, from, verdict, now);
 }
 
@@ -156,8 +167,9 @@ void Worker::rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_
   endpoint.lastRtpAt = now;
   endpoint.receivedPackets++;
   endpoint.receivedBytes += packet.size();
+  if (endpoint.copies) copy(endpoint, false, false, from, packet.data(), packet.size(), now);
   if (!endpoint.out) {
-    drop(endpoint, kDropNoPath);
+    if (!copied(endpoint)) drop(endpoint, kDropNoPath);
     return;
   }
   if (endpoint.out->spec.gate != Gate::kOpen) {
@@ -196,8 +208,9 @@ void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet,
     event.remote = from;
     sink_(std::move(event));
   }
+  if (endpoint.copies) copy(endpoint, false, false, from, packet, length, now);
   if (!endpoint.out) {
-    drop(endpoint, kDropNoPath);
+    if (!copied(endpoint)) drop(endpoint, kDropNoPath);
     return;
   }
   if (endpoint.out->watched && !passGate(endpoint, header, packet)) {
@@ -248,7 +261,8 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
   // What comes to the RTP port is of RTP's source, and teaches nothing.
   const bool own = viaRtcp && !endpoint.remote.rtcpMux;
   const SourceVerdict verdict = judge(endpoint, own, from, readU32(packet + 4), now);
-  if (verdict == SourceVerdict::kRefused) {
+  const bool stray = !own && verdict != SourceVerdict::kKnown && !endpoint.encrypted() && !(from == endpoint.rtp.expected());
+  if (verdict == SourceVerdict::kRefused || stray) {
     refuse(endpoint, true, from, kDropUnknownSource, now);
     return;
   }
@@ -275,6 +289,7 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
     if (!endpoint.voip) endpoint.voip = std::make_unique<VoipMetrics>();
     *endpoint.voip = seen.voip;
   }
+  if (endpoint.copies) copy(endpoint, true, viaRtcp, from, packet, length, now);
   // Where we decode and encode, both streams are ours to report on; else the parties' reports are about each other.
   if (endpoint.originates() || !endpoint.out) return;
   sendRtcp(*endpoint.out->to, packet, length, true, now);

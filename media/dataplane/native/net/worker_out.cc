@@ -29,8 +29,9 @@ Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
     return pair;
   }
   if (!rtcp || endpoint.remote.rtcpMux) return endpoint.rtp.target();
-  if (endpoint.rtcp.target().known()) return endpoint.rtcp.target();
-  // RFC 3550 §11: without other word, the next port.
+  // A learnt RTP source says more about where RTCP may go than an address of SDP that has proven wrong.
+  if (endpoint.rtcp.learnt() || !endpoint.rtp.learnt() || endpoint.rtp.target() == endpoint.rtp.expected()) return endpoint.rtcp.target();
+  if (endpoint.remote.rtcp.known() && !endpoint.remote.rtcp.sameHost(endpoint.remote.rtp)) return endpoint.remote.rtcp;
   Address next = endpoint.rtp.target();
   if (next.known()) next.setPort(static_cast<uint16_t>(next.port() + 1));
   return next;
@@ -80,10 +81,21 @@ void Worker::pollTranscoder(Endpoint& from, Micros now) {
   if (to.voice) played(to);
 }
 
+// Of what this endpoint receives.
+VoipMetrics Worker::quality(const Endpoint& endpoint) const {
+  TranscoderStats playout;
+  if (endpoint.out && endpoint.out->transcoder) playout = endpoint.out->transcoder->stats();
+  return endpoint.receiver.voipMetrics(playout.late, playout.targetDelayMs, std::max(0.0, endpoint.roundTripMs));
+}
+
 void Worker::report(Endpoint& endpoint, bool bye, Micros now) {
   std::array<uint8_t, 512> packet;
   const auto write = bye ? writeBye : writeReport;
-  const size_t length = write(packet, endpoint.sender, &endpoint.receiver, ntpNow(), now, "causeway");
+  size_t length = write(packet, endpoint.sender, &endpoint.receiver, ntpNow(), now, "causeway");
+  // Who sends extended reports gets them.
+  if (!bye && endpoint.voip && endpoint.receiver.active()) {
+    length += writeExtended(std::span(packet).subspan(length), endpoint.sender.ssrc, quality(endpoint));
+  }
   sendRtcp(endpoint, packet.data(), length, false, now);
 }
 

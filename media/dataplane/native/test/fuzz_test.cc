@@ -8,6 +8,7 @@
 
 #include "../core/rtcp.h"
 #include "../core/rtp.h"
+#include "../core/telephone_event.h"
 #include "../core/transcoder.h"
 #include "../net/dtls.h"
 #include "../net/srtp.h"
@@ -132,9 +133,16 @@ void parsers(Mutator& mutator, int rounds) {
   stun.resize(stun.size() + 20);
   const Bytes tail = {0x80, 0x28, 0, 4, 0, 0, 0, 0};
   stun.insert(stun.end(), tail.begin(), tail.end());
+  Bytes extended = {0x80, 207, 0, 10, 0, 0, 0, 7, 7, 0, 0, 8};
+  extended.resize(44);
+  TelephoneEventWatch watch;
   for (int i = 0; i < rounds; i++) {
     RtcpSeen seen;
     parseRtcp(mutator.mutate(report), 2, seen);
+    parseRtcp(mutator.mutate(extended), 2, seen);
+    const Bytes key = mutator.mutate(rtp(101, static_cast<uint16_t>(i), static_cast<uint32_t>(i / 4) * 160, 4));
+    RtpHeader of;
+    if (parseRtp(key, of)) watch.packet(of, std::span(key).subspan(of.payloadOffset, of.payloadSize), 8000);
     const Bytes request = mutator.mutate(stun);
     StunRequest parsed;
     if (parseBindingRequest(request, parsed)) integrityHolds(request, parsed, "password");

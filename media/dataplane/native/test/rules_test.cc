@@ -3,11 +3,13 @@
 #include <cstdio>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../core/rtcp.h"
 #include "../core/telephone_event.h"
 #include "../net/deadlines.h"
+#include "../net/dtls.h"
 #include "../net/source_learner.h"
 
 using namespace causeway;
@@ -55,6 +57,17 @@ void stream(SourceLearner& l, const Address& from, Micros since, Micros until) {
 
 void learning() {
   using V = SourceVerdict;
+  {
+    // One offer, two answers: the first goes on sending until its CANCEL.
+    SourceLearner l = learner(Learning::kDelayed);
+    stream(l, kNat, 0, 500 * kMs);
+    l.signalled(kOther, {Learning::kDelayed, false, false, true}, 500 * kMs);
+    check(packet(l, kNat, 520 * kMs, kSameSsrc) == V::kRefused && l.target() == kOther, "a new party: the one before is not taken for it");
+    check(packet(l, kMoved, 540 * kMs) == V::kFirst, "a new party: is learnt where it is");
+    check(packet(l, kNat, 5'000 * kMs, kSameSsrc) == V::kRefused, "a new party: nor later");
+    l.signalled(kSdp, {Learning::kDelayed, false, false, true}, 6'000 * kMs);
+    check(packet(l, kMoved, 6'020 * kMs) == V::kRefused && packet(l, kSdp, 6'040 * kMs) == V::kFirst, "a new party: the first may come back");
+  }
   {
     SourceLearner l = learner(Learning::kOff);
     check(packet(l, kNat, kMs) == V::kRefused && packet(l, kSdp, kMs) == V::kKnown && l.target() == kSdp, "off: the address of SDP and no other");
@@ -127,6 +140,12 @@ void learning() {
     check(l.target() == at("10.0.0.2", 4000) && !l.learnt(), "a new address in SDP begins anew");
   }
   {
+    SourceLearner l(true);
+    l.signalled(kSdp, {Learning::kImmediate, false, false}, 0);
+    check(packet(l, kOther, kMs) == V::kRefused && packet(l, kNat, 2 * kMs, kSameSsrc) == V::kFirst, "RTCP: not who speaks first, but whose stream it is");
+    check(packet(l, kOther, 9000 * kMs) == V::kRefused, "RTCP: its silence is no gap for strangers");
+  }
+  {
     SourceLearner l = learner(Learning::kDelayed);
     stream(l, kNat, 0, 4000 * kMs);
     l.signalled(kSdp, {Learning::kDelayed, false, false}, 4000 * kMs);
@@ -182,6 +201,28 @@ void reports() {
   check(parseRtcp(std::span(out).first(length), 1, seen) && seen.bye && seen.senderReport, "BYE comes with a report");
 }
 
+void quality() {
+  // 1,000 packets: five losses with three packets between them at 500, one alone at 800.
+  ReceiverStats receiver;
+  for (uint16_t i = 0; i < 1000; i++) {
+    if ((i >= 500 && i < 520 && i % 4 == 0) || i == 800) continue;
+    receiver.received(9, i, i * 160u, 8000, Micros{i} * 20'000);
+  }
+  const VoipMetrics metrics = receiver.voipMetrics(0, 40, 100);
+  check(receiver.lost() == 6 && metrics.lossRate == 6 * 256 / 1000 && metrics.burstMs == 17 * 20 && metrics.burstDensity == 5 * 256 / 17 &&
+            metrics.gapMs == (1000 - 17) * 20 && metrics.gapDensity == 256 / 983,
+        "one burst of 17 packets and one gap");
+  check(metrics.mosLq >= 41 && metrics.mosLq <= 44 && metrics.mosCq <= metrics.mosLq && metrics.endSystemMs == 60, "an opinion of 0.6 % loss");
+  // ITU-T G.107: the default values give 93.2 and 4.41.
+  check(mosOf(93.2) > 4.4 && mosOf(93.2) < 4.42 && rFactorOf(0, 0, {}) == 93.2 && mosOf(0) == 1, "the E-model at its ends");
+  check(rFactorOf(300, 0, {}) < 80 && rFactorOf(0, 10, {}) < 70, "delay and loss cost");
+  std::vector<uint8_t> out(44);
+  RtcpSeen seen;
+  check(writeExtended(out, 5, metrics) == 44 && parseRtcp(out, 1, seen) && seen.hasVoip && seen.voip.ssrc == 9 && seen.voip.burstMs == metrics.burstMs &&
+            seen.voip.mosCq == metrics.mosCq && seen.voip.jitterBufferMs == 40,
+        "an extended report says what was measured");
+}
+
 void deadlines() {
   std::mt19937 random(1);
   std::vector<Endpoint> endpoints(50);
@@ -198,13 +239,45 @@ void deadlines() {
   check(ok && heap.first() == nullptr, "the earliest deadline is always at the top");
 }
 
+void handshake() {
+  std::string error;
+  const auto identity = DtlsIdentity::create(error);
+  if (!identity) {
+    check(false, "an identity: " + error);
+    return;
+  }
+  Fingerprint fingerprint{"sha-256", {}};
+  const std::string& text = identity->fingerprint();
+  for (size_t i = 0; i < text.size(); i += 3) fingerprint.value.push_back(static_cast<uint8_t>(std::stoi(text.substr(i, 2), nullptr, 16)));
+  std::vector<std::vector<uint8_t>> toServer;
+  std::vector<std::vector<uint8_t>> toClient;
+  auto client = DtlsSession::create(*identity, true, {fingerprint}, [&](auto b) { toServer.emplace_back(b.begin(), b.end()); });
+  auto server = DtlsSession::create(*identity, false, {fingerprint}, [&](auto b) { toClient.emplace_back(b.begin(), b.end()); });
+  client->start(1000);
+  for (int turn = 0; turn < 5; turn++) {
+    for (const auto& datagram : std::exchange(toServer, {})) server->handle(2000, datagram);
+    for (const auto& datagram : std::exchange(toClient, {})) client->handle(2000, datagram);
+  }
+  const auto ours = server->takeKeys();
+  const auto theirs = client->takeKeys();
+  check(ours && theirs && ours->send == theirs->receive && ours->receive == theirs->send, "both ends of a handshake have the same keys");
+  const size_t before = server->memoryBytes();
+  server->tick(server->nextDeadline());
+  const std::vector<uint8_t> late(40, 22);
+  server->handle(60'000'000, late);
+  check(server->state() == DtlsSession::State::kConnected && server->memoryBytes() < before / 10 && server->nextDeadline() == kNever,
+        "half a minute later it is connected still, and small");
+}
+
 }  // namespace
 
 int main() {
   learning();
   events();
   reports();
+  quality();
   deadlines();
+  handshake();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -88,6 +88,20 @@ int main() {
     relay.codable = config.in;
     plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : relay, failure);
     plane->setPath(b.id, w.id, PathSpec{}, failure);
+    // Every third call is recorded and copied to somebody.
+    Dataplane::Opened spy;
+    uint64_t recording = 0;
+    if (round % 3 == 0) {
+      const std::string file = "/tmp/causeway-threads-" + std::to_string(getpid()) + "-" + std::to_string(round) + ".pcap";
+      recording = plane->openRecording(file, failure);
+      if (recording == 0 || !plane->open(pair, spy, failure) || !plane->tap(a.id, spy.id, true, failure) ||
+          !plane->record(recording, a.id, true, failure) || !plane->record(recording, b.id, true, failure)) {
+        std::printf("FAIL copies: %s\n", failure.message.c_str());
+        return 1;
+      }
+      ::unlink(file.c_str());
+      plane->configure(spy.id, remote, failure);
+    }
     usleep(10'000);
     // Something is put into what b hears, over a change of its path.
     plane->play(b.id, clip, {static_cast<uint64_t>(round + 1), 1, 0, 0, false}, false, failure);
@@ -102,15 +116,26 @@ int main() {
     plane->stats(a.id, stats);
     plane->totals();
     plane->idle(10);
+    if (recording != 0) {
+      if (round % 2 == 0) plane->closeEndpoint(spy.id);
+      plane->closeRecording(recording);
+    }
     plane->closeEndpoint(a.id);
+    if (spy.id != 0) plane->closeEndpoint(spy.id);
     plane->closeEndpoint(b.id);
     plane->closeEndpoint(w.id);
   }
   running = false;
   for (auto& sender : senders) sender.join();
-  const Totals totals = plane->totals();
+  Totals totals = plane->totals();
+  // The recorder lets go of its rings a moment after the last file.
+  for (int i = 0; i < 100 && totals.nativeBytes != 0; i++) {
+    usleep(10'000);
+    totals = plane->totals();
+  }
   plane->close();
-  if (totals.endpoints != 0 || totals.paths != 0 || totals.transcoders != 0 || totals.portsInUse != 0 || totals.nativeBytes != 0) {
+  if (totals.endpoints != 0 || totals.paths != 0 || totals.transcoders != 0 || totals.portsInUse != 0 || totals.nativeBytes != 0 || totals.taps != 0 ||
+      totals.recordings != 0 || totals.recordedPackets == 0) {
     std::printf("FAIL left: %llu endpoints, %lld bytes\n", static_cast<unsigned long long>(totals.endpoints), static_cast<long long>(totals.nativeBytes));
     return 1;
   }

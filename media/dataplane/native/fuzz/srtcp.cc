@@ -1,0 +1,3 @@
+#include "srtp_target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) { return causeway::fuzz::srtpTarget<true>(data, size); }

@@ -1,0 +1,149 @@
+import { DataplaneError, type Dataplane, type Recording } from '../dataplane/mod.ts';
+import { SessionError, type Attachment, type Session } from '../session/mod.ts';
+import { MAX_VALUE, metadataText, streamsOf } from './metadata.ts';
+import { recordingName } from './names.ts';
+
+/** Where recordings lie. */
+export interface RecordingFolder {
+  pcap(name: string): string;
+  /** Rejects when it cannot be written. */
+  writeMetadata(name: string, text: string): Promise<void>;
+}
+
+export interface RecordingOptions {
+  readonly dataplane: Pick<Dataplane, 'openRecording'>;
+  readonly folder: RecordingFolder;
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** 16 hex digits. */
+  readonly unique: () => string;
+  /** A file is whole, or has ended too early. */
+  readonly closed: (closed: ClosedRecording) => void;
+}
+
+export interface ClosedRecording {
+  readonly callId: string;
+  readonly file: string;
+  readonly durationMs: number;
+  /** Of the file, or of what was to be written beside it. */
+  readonly error: string | undefined;
+}
+
+const MAX_STREAMS = 128;
+const MAX_METADATA = 16;
+
+/** The recordings of this node: one file for a call from `start` to `stop` or its end. */
+export class Recordings {
+  readonly #options: RecordingOptions;
+  readonly #calls = new Map<Session, CallRecording>();
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(options: RecordingOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  /** Starts, or goes on after `pause`. @throws SessionError when the file cannot be made. */
+  start(session: Session, metadata?: string): void {
+    let call = this.#calls.get(session);
+    if (!call) {
+      const { callId } = session;
+      const name = recordingName(callId, this.#options.unique());
+      const file = this.#options.folder.pcap(name);
+      const opened: CallRecording = new CallRecording(session, file, this.#open(file), this.#options.now(), () =>
+        this.#end(session, opened, name),
+      );
+      call = opened;
+      this.#calls.set(session, call);
+      session.attached.add(call);
+    }
+    if (metadata !== undefined && call.metadata.length < MAX_METADATA) call.metadata.push(metadata.slice(0, MAX_VALUE));
+    call.paused = false;
+    call.changed();
+  }
+
+  /** Nothing is written until `start`; the file stays open. */
+  pause(session: Session): void {
+    const call = this.#calls.get(session);
+    if (!call) return;
+    call.paused = true;
+    call.changed();
+  }
+
+  stop(session: Session): void {
+    const call = this.#calls.get(session);
+    if (!call) return;
+    session.attached.delete(call);
+    call.ended();
+  }
+
+  /** Ends all; resolves when every file is whole. */
+  async close(): Promise<void> {
+    for (const session of [...this.#calls.keys()]) this.stop(session);
+    await Promise.all(this.#closing);
+  }
+
+  #open(file: string): Recording {
+    try {
+      return this.#options.dataplane.openRecording(file);
+    } catch (error) {
+      if (error instanceof DataplaneError) throw new SessionError('bad-request', error.message, { cause: error });
+      throw error;
+    }
+  }
+
+  #end(session: Session, call: CallRecording, name: string): void {
+    this.#calls.delete(session);
+    const ending = this.#finish(session.callId, call, name).finally(() => this.#closing.delete(ending));
+    this.#closing.add(ending);
+  }
+
+  async #finish(callId: string, call: CallRecording, name: string): Promise<void> {
+    const { folder, now, closed } = this.#options;
+    const { file, startedAt, metadata } = call;
+    const endedAt = now();
+    const result = await call.recording.close();
+    const facts = { callId, file, startedAt, endedAt, result, metadata, streams: [...call.streams] };
+    let { error } = result;
+    try {
+      await folder.writeMetadata(name, metadataText(facts));
+    } catch (thrown) {
+      error ??= thrown instanceof Error ? thrown.message : String(thrown);
+    }
+    closed({ callId, file, durationMs: endedAt - startedAt, error });
+  }
+}
+
+/** What is recorded of a call, whatever endpoints it has by now. */
+class CallRecording implements Attachment {
+  readonly file: string;
+  readonly recording: Recording;
+  readonly startedAt: number;
+  readonly metadata: string[] = [];
+  readonly streams = new Set<string>();
+  readonly #session: Session;
+  readonly #ended: () => void;
+  paused = false;
+
+  constructor(session: Session, file: string, recording: Recording, startedAt: number, ended: () => void) {
+    this.#session = session;
+    this.file = file;
+    this.recording = recording;
+    this.startedAt = startedAt;
+    this.#ended = ended;
+  }
+
+  changed(): void {
+    for (const { lines } of this.#session.dialogues)
+      for (const { a, b } of lines)
+        for (const { endpoint } of [a, b]) if (endpoint) this.recording.record(endpoint, !this.paused);
+    for (const stream of streamsOf(this.#session)) if (this.streams.size < MAX_STREAMS) this.streams.add(stream);
+  }
+
+  ended(): void {
+    this.#ended();
+  }
+}
