@@ -98,6 +98,7 @@ export function playOperations({ manager, dataplane, readSound, publish }: PlayP
   }
 
   function stopMedia(request: OperationRequest): Dictionary {
+    const { message } = request;
     let position: number | undefined;
     for (const listener of listenersOf(request, 'hears')) {
       const { side } = listener;
@@ -108,7 +109,8 @@ export function playOperations({ manager, dataplane, readSound, publish }: PlayP
       position ??= stopped.positionMs;
       ended(request, listener, 'stopped');
     }
-    return position === undefined ? {} : { 'last-frame-pos': position };
+    const asked = message['last-frame-pos'] !== undefined;
+    return asked && position !== undefined ? { 'last-frame-pos': position } : {};
   }
 
   function playDtmf(request: OperationRequest): Dictionary {

@@ -88,6 +88,18 @@ describe('block and silence, as ng commands', () => {
     assert.equal(blocked.length, 2);
   });
 
+  it('is what explain says of a party that is not heard', () => {
+    held('block media', { 'from-tag': 'ft' });
+    held('silence media');
+    const { explanation } = ask({ command: 'explain', 'call-id': 'gates' });
+    const said = (explanation as string[]).filter((line) => /blocked|silenced/.test(line));
+    assert.deepEqual(said, [
+      '  blocked: dropped but for keys, of this party',
+      '  silenced: silence in its place, of the whole call',
+      '  silenced: silence in its place, of the whole call',
+    ]);
+  });
+
   it('tells the packet path which payload types are telephone-events, and wants to hear of them', () => {
     const [path] = [...plane.paths.values()];
     assert.deepEqual(path?.events, { formats: [{ pt: 101, clockRate: 8000 }], detect: true, block: false });
