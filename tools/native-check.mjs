@@ -21,6 +21,7 @@ const builds = [
       ['rules', []],
       ['srtp', []],
       ['pipeline', []],
+      ['player', []],
       ['fuzz', [rounds, seed]],
     ],
   },
