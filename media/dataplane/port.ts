@@ -131,6 +131,8 @@ export interface RemoteSpec {
   readonly newParty?: boolean;
   readonly rtcpMux: boolean;
   readonly crypto: CryptoSpec;
+  /** The peer's key where its SRTP passes unopened (`crypto` is none): copies are opened with it. */
+  readonly copyKey?: SrtpKey;
   /** The peer's ICE credentials: its checks carry `<ours>:<theirs>`. */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
   /**

@@ -69,7 +69,7 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
     flags.replace.has('session-connection') ||
     text.media.some((part) => !part.some((line) => line.text.startsWith('c=')));
   const kept = lines.every(({ nowhere }) => nowhere) || flags.ice === 'force-relay';
-  const removed = flags.removedAttributes['none'] ?? flags.removedAttributes['global'];
+  const removed = flags.removedAttributes.get('none') ?? flags.removedAttributes.get('global');
   const session = text.session
     .filter((line) => !gone(line, SESSION_GONE) && !gone(line, removed))
     .map((line) => {
@@ -140,8 +140,8 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
   const [kind = 'm=audio', port] = head.text.split(' ');
   const keepsIce = side.icePassed;
   const unwanted = new Set([
-    ...(flags.removedAttributes['global'] ?? []),
-    ...(flags.removedAttributes[kind.slice(2)] ?? []),
+    ...(flags.removedAttributes.get('global') ?? []),
+    ...(flags.removedAttributes.get(kind.slice(2)) ?? []),
   ]);
   const asIs = flags.ice === 'force-relay';
   const names = new Set([

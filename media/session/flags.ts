@@ -35,7 +35,7 @@ export interface MediaFlags {
   readonly ptimeReverseMs: number | undefined;
   readonly label: string | undefined;
   /** Attributes to leave out, by media type; `global` for all, `none` for the session part. */
-  readonly removedAttributes: Readonly<Record<string, ReadonlySet<string>>>;
+  readonly removedAttributes: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 export interface SdesFlags {
@@ -143,8 +143,8 @@ function ptimeOf(value: Bencode | undefined): number | undefined {
 }
 
 /** `{audio: {remove: [ssrc, msid]}}`. */
-function removals(parts: Dictionary): Record<string, ReadonlySet<string>> {
-  return Object.fromEntries(
+function removals(parts: Dictionary): ReadonlyMap<string, ReadonlySet<string>> {
+  return new Map(
     Object.entries(parts).map(([part, verbs]) => [part, new Set(words(dictionaryOf(verbs)['remove'], true))]),
   );
 }

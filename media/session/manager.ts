@@ -268,7 +268,8 @@ export class SessionManager {
     toSide.offered = toSide.codecs;
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
     // In a re-INVITE the offerer may have moved: it must be heard at once.
-    fromSide.endpoint?.configure(remoteSpec(fromSide));
+    // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
+    fromSide.endpoint?.configure(remoteSpec(fromSide, line.passed));
     return {
       side: toSide,
       codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
@@ -327,6 +328,7 @@ export class SessionManager {
         ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
         : { forOfferer: media.codecs, transcode: undefined };
     const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
+    line.passed = pass;
     decideAnswered(offerSide, answerSide, flags, pass);
     openSide(
       dataplane,
@@ -342,7 +344,7 @@ export class SessionManager {
     answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
     const { transcode } = agreed;
     const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
-    line.agreed = { from, speech: a && b && { a, b }, passing: pass };
+    line.agreed = { from, speech: a && b && { a, b } };
     connectLine(dataplane, session, dialogue, line);
     return {
       side: offerSide,

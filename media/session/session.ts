@@ -90,6 +90,8 @@ export interface Line {
   readonly index: number;
   readonly a: Side;
   readonly b: Side;
+  /** SRTP goes through unopened, since both parties have each other's keys. */
+  passed: boolean;
   /** By the last answer. */
   agreed: Agreed | undefined;
 }
@@ -99,8 +101,6 @@ export interface Agreed {
   readonly from: 'a' | 'b';
   /** Undefined: packets pass as they are. */
   readonly speech: { readonly a: Codec; readonly b: Codec } | undefined;
-  /** SRTP goes through unopened. */
-  readonly passing: boolean;
 }
 
 /** Our end towards one party for one media line. */
@@ -166,7 +166,7 @@ export function newSide(): Side {
 }
 
 export function newLine(index: number): Line {
-  return { index, a: newSide(), b: newSide(), agreed: undefined };
+  return { index, a: newSide(), b: newSide(), passed: false, agreed: undefined };
 }
 
 export function newParty(tag: string | undefined): Party {

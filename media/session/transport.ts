@@ -119,6 +119,8 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
     ...(raw ? { raw } : {}),
   });
   side.endpoint?.close();
+  // What was played there has ended with it.
+  side.playing = undefined;
   side.endpoint = endpoint;
   side.opened = kind;
 }
@@ -139,6 +141,7 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
     mediaHandover: flags?.flags.has('media-handover') ?? false,
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),
+    ...(pass ? copyKeyOf(side) : {}),
     ...(ice ? { localIce: ice } : {}),
     ...(ice && remote?.ice ? { ice: remote.ice } : {}),
   };
@@ -152,6 +155,14 @@ function cryptoSpec(side: Side): CryptoSpec {
   const ours = theirs && side.sdes.find(({ tag, key }) => tag === theirs.tag && key.suite === theirs.key.suite);
   if (theirs && ours) return { type: 'sdes', receive: theirs.key, send: ours.key };
   return { type: 'none' };
+}
+
+/** The party's key of the line that was chosen. */
+function copyKeyOf({ remote, sdes }: Side): Pick<RemoteSpec, 'copyKey'> {
+  const theirs = remote?.sdes.find(({ tag, key }) =>
+    sdes.some((own) => own.tag === tag && own.key.suite === key.suite),
+  );
+  return theirs ? { copyKey: theirs.key } : {};
 }
 
 export function isSecure(protocol: string): boolean {

@@ -41,10 +41,11 @@ function keep(target: Target, input: Buffer): string {
   return file.pathname;
 }
 
-/** Seeds, then mutations. @returns how many have run */
+/** Seeds, then mutations that hold so many texts. @returns how many inputs have run */
 export function fuzz(target: Target, inputs: number, seed: number): number {
   for (const input of target.seeds) tryOne(target, input);
   const mutator = new Mutator(seed, target.seeds, target.words);
-  for (let i = 0; i < inputs; i++) tryOne(target, mutator.next());
-  return target.seeds.length + inputs;
+  const count = Math.ceil(inputs / (target.texts ?? 1));
+  for (let i = 0; i < count; i++) tryOne(target, mutator.next());
+  return target.seeds.length + count;
 }

@@ -6,6 +6,8 @@ export interface Target {
   readonly seeds: readonly Buffer[];
   /** Words that mean something to the parser: mutations put them in. */
   readonly words: readonly string[];
+  /** How many texts one input holds, 1 without it: inputs are counted by them. */
+  readonly texts?: number;
   /** Throws when a property does not hold. */
   run(input: Buffer): void;
 }

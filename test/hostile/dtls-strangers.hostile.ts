@@ -1,4 +1,4 @@
-// budget: 20 s
+// budget: 20 s, beside others
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { createDataplane, type Dataplane, type Endpoint } from '../../media/dataplane/mod.ts';
@@ -25,7 +25,7 @@ describe('DTLS-SRTP without ICE, when a stranger comes first', function () {
   let theirs: Endpoint;
 
   beforeEach(() => {
-    [node, party, thief] = [planeAt('127.0.0.1', 15_900), planeAt('127.0.0.1', 15_930), planeAt('127.0.0.3', 15_960)];
+    [node, party, thief] = [planeAt('127.0.0.1', 14_800), planeAt('127.0.0.1', 14_830), planeAt('127.0.0.3', 14_860)];
     ours = node.openEndpoint({ socket: 'single', interface: 'lo', affinity: 'a' });
     theirs = party.openEndpoint({ socket: 'single', interface: 'lo', affinity: 'a' });
     configure(ours, theirs, 'server', party);

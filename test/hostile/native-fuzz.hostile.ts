@@ -1,4 +1,4 @@
-// budget: 120 s, beside others
+// budget: 150 s, beside others
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,7 +7,7 @@ import { describe, it } from 'mocha';
 const ROOT = new URL('../../', import.meta.url).pathname;
 
 describe('the native parsers, SRTP, demultiplexing and the audio pipeline under sanitizers', function () {
-  this.timeout(230_000);
+  this.timeout(290_000);
 
   it('stand 100,000 inputs each, and those that were found before', async () => {
     const child = spawn(process.execPath, ['tools/native-fuzz.mjs', '--inputs=100000', '--seed=1'], { cwd: ROOT });

@@ -213,8 +213,8 @@ describe('a stranger who sends RTP, RTCP, STUN and DTLS to every open port', fun
   });
 
   describe('before the party itself has spoken', () => {
-    const early = async (keys: Keys) => {
-      const to = await call(keys);
+    const early = async (keys: Keys, aSdp = a.sdp()) => {
+      const to = await call(keys, aSdp);
       for (let i = 0; i < 10; i++) {
         stranger.send(rtp(1, i), to.a);
         b.speak(to.b);
@@ -242,6 +242,17 @@ describe('a stranger who sends RTP, RTCP, STUN and DTLS to every open port', fun
       assert.ok(b.heard.filter((text) => text === 'stranger speaks').length <= 2);
     });
 
+    it('is left for a party behind a NAT by heuristic learning, which compares with SDP', async () => {
+      await early({ 'endpoint-learning': 'heuristic' }, a.sdp(9));
+      assert.ok(stranger.got.length <= 2, `${stranger.got.length} packets after the party has spoken`);
+      assert.ok(a.heard.length >= 45, `alice has heard ${a.heard.length}`);
+    });
+
+    it('keeps its place from a party behind a NAT by delayed learning, as long as it sends', async () => {
+      await early({ 'endpoint-learning': 'delayed' }, a.sdp(9));
+      assert.equal(a.heard.length, 0, 'docs/strangers.md says so');
+    });
+
     it('gets nothing at all without learning', async () => {
       assert.deepEqual(await early({ 'endpoint-learning': 'off' }), { stolen: 0, injected: 0 });
       assert.equal(stranger.got.length, 0);
@@ -252,7 +263,7 @@ describe('a stranger who sends RTP, RTCP, STUN and DTLS to every open port', fun
     it('cannot be told from the party when the first one is believed', async () => {
       const { stolen } = await early({ 'endpoint-learning': 'immediate' });
       assert.ok(stolen > 0);
-      assert.equal(a.heard.length, 0, 'whoever asks for it gets it: docs/ng.md warns');
+      assert.equal(a.heard.length, 0, 'docs/strangers.md says so');
     });
 
     it('gets nothing that is of use when the leg is encrypted', async () => {

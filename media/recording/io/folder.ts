@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { RecordingFolder } from '../recordings.ts';
@@ -7,7 +7,9 @@ import type { RecordingFolder } from '../recordings.ts';
 export function openRecordingFolder(directory: string): RecordingFolder {
   const at = resolve(directory);
   try {
-    for (const part of ['pcaps', 'metadata']) mkdirSync(join(at, part), { recursive: true, mode: 0o700 });
+    // Not `recursive`: in a file system that refuses new folders (/proc) that never ends in Node 24.
+    for (const folder of [at, join(at, 'pcaps'), join(at, 'metadata')])
+      if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
     throw new Error(`cannot record into ${at}: ${(error as Error).message}`, { cause: error });
   }

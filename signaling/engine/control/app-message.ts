@@ -23,16 +23,18 @@ export function parseAppMessage(text: string): Message | undefined {
 }
 
 /** Spelled the usual way: these come from applications in lower case. */
-const SPELLING: Readonly<Record<string, string>> = {
-  'call-id': 'Call-ID',
-  cseq: 'CSeq',
-  'www-authenticate': 'WWW-Authenticate',
-  'mime-version': 'MIME-Version',
-  rseq: 'RSeq',
-  rack: 'RAck',
-  'sip-etag': 'SIP-ETag',
-  'sip-if-match': 'SIP-If-Match',
-};
+const SPELLING: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    'call-id': 'Call-ID',
+    cseq: 'CSeq',
+    'www-authenticate': 'WWW-Authenticate',
+    'mime-version': 'MIME-Version',
+    rseq: 'RSeq',
+    rack: 'RAck',
+    'sip-etag': 'SIP-ETag',
+    'sip-if-match': 'SIP-If-Match',
+  }),
+);
 
 const KEEP = new Set(
   (process.env.DRACHTIO_PRESERVE_HEADER_NAMES ?? '').split(',').map((name) => name.trim().toLowerCase()),
@@ -43,7 +45,7 @@ export function spellName(name: string): string {
   const lower = name.toLowerCase();
   if (lower.startsWith('x-') || KEEP.has(lower)) return name;
   return (
-    SPELLING[canonicalName(name)] ??
+    SPELLING.get(canonicalName(name)) ??
     name.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase())
   );
 }

@@ -1,26 +1,28 @@
 /** Compact forms (RFC 3261 §7.3.3 and the extensions that define one), to the lower-case long name. */
-const COMPACT: Readonly<Record<string, string>> = {
-  a: 'accept-contact',
-  b: 'referred-by',
-  c: 'content-type',
-  d: 'request-disposition',
-  e: 'content-encoding',
-  f: 'from',
-  i: 'call-id',
-  j: 'reject-contact',
-  k: 'supported',
-  l: 'content-length',
-  m: 'contact',
-  n: 'identity-info',
-  o: 'event',
-  r: 'refer-to',
-  s: 'subject',
-  t: 'to',
-  u: 'allow-events',
-  v: 'via',
-  x: 'session-expires',
-  y: 'identity',
-};
+const COMPACT: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    a: 'accept-contact',
+    b: 'referred-by',
+    c: 'content-type',
+    d: 'request-disposition',
+    e: 'content-encoding',
+    f: 'from',
+    i: 'call-id',
+    j: 'reject-contact',
+    k: 'supported',
+    l: 'content-length',
+    m: 'contact',
+    n: 'identity-info',
+    o: 'event',
+    r: 'refer-to',
+    s: 'subject',
+    t: 'to',
+    u: 'allow-events',
+    v: 'via',
+    x: 'session-expires',
+    y: 'identity',
+  }),
+);
 
 const cache = new Map<string, string>();
 /** Peers can invent names without end; past this the cache is left as it is. */
@@ -31,7 +33,7 @@ export function canonicalName(name: string): string {
   const cached = cache.get(name);
   if (cached !== undefined) return cached;
   const lower = name.toLowerCase();
-  const canonical = COMPACT[lower] ?? lower;
+  const canonical = COMPACT.get(lower) ?? lower;
   if (cache.size < CACHE_LIMIT && name.length <= 64) cache.set(name, canonical);
   return canonical;
 }

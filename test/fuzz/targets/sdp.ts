@@ -23,7 +23,7 @@ const flags = FLAGS.map((keys) => readFlags(keys));
 const WORDS = [
   'm=audio', 'm=video', 'm=image', 'a=sendrecv', 'a=inactive', 'a=rtcp-mux', 'a=x-kept-8', 'a=x-kept-9:z', '0.0.0.0', '::',
   '[::1]', 'RTP/AVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVPF', 'TCP/MSRP', 'IN IP6', 'a=mid:0', 'a=group:BUNDLE', 'a=crypto:1',
-  'inline:', 'opus/48000/2', 'a=fmtp:', 'a=rtpmap:', '127', '128', 'a=setup:holdconn', 'a=bundle-only', 'a=ice-lite',
+  'inline:', 'opus/48000/2', 'a=fmtp:', 'a=rtpmap:', '127', '128', 'a=setup:holdconn', 'a=bundle-only', 'a=ice-lite', 'constructor', '__proto__', 'toString',
 ]; // prettier-ignore
 
 /** Parts of an input: two bytes that choose the flags, the offer, a zero, the answer. */
@@ -39,6 +39,7 @@ export const sdp: Target = {
   name: 'sdp',
   seeds: OFFERS.flatMap((offer, i) => ANSWERS.map((answer, j) => inputOf(i + 3 * j, j + i, offer, answer))),
   words: WORDS,
+  texts: 4,
   run(input) {
     const plane = new PlaneDouble();
     const dataplane = plane;

@@ -1,4 +1,5 @@
 import {
+  canonicalName,
   LIMITS,
   Message,
   parseAddressList,
@@ -67,11 +68,12 @@ const SEEDS = [
 
 const WORDS = [
   'INVITE', 'ACK', 'SIP/2.0', 'SIP/3.0', 'sip:', 'sips:', 'tel:+1', 'Via', 'v', 'l', 'Content-Length', 'CSeq', 'branch',
-  'z9hG4bK', 'rport', 'tag', '*', '"', '\\"', '<sip:a@b>', '[::1]', '%00', '%zz', 'expires=0', 'lr', '🙂',
+  'z9hG4bK', 'rport', 'tag', '*', '"', '\\"', '<sip:a@b>', '[::1]', '%00', '%zz', 'expires=0', 'lr', '🙂', 'constructor', '__proto__',
 ]; // prettier-ignore
 
 function readHeaders(message: Message): void {
-  for (const { value } of message.headers) {
+  for (const { name, value } of message.headers) {
+    same(typeof canonicalName(name), 'string', 'a name is text');
     parseNameAddr(value);
     parseVia(value);
     topVia(value);

@@ -119,6 +119,49 @@ describe('copies of what arrives', function () {
     close();
   });
 
+  it('of what passes unopened are opened, also when the stream has rolled over before', async () => {
+    const [a, b, c] = [await peer(), await peer(), await peer()];
+    const [bRtcp, cRtcp] = [await peer(), await peer()];
+    // in → seal (SDES) → ea → eb (nothing is opened) → unseal (SDES) → out → b
+    const [inside, seal, ea, eb, unseal, out, spy] = Array.from({ length: 7 }, () => open('sealed')) as [
+      ...[Endpoint, Endpoint, Endpoint, Endpoint, Endpoint, Endpoint, Endpoint],
+    ];
+    inside.configure({ ...PLAIN, rtp: a.at });
+    seal.configure({ ...PLAIN, rtp: ea.rtp, crypto: { type: 'sdes', send: key(1), receive: key(2) } });
+    ea.configure({ ...PLAIN, rtp: seal.rtp, copyKey: key(1) });
+    eb.configure({ ...PLAIN, rtp: unseal.rtp, copyKey: key(2) });
+    unseal.configure({ ...PLAIN, rtp: eb.rtp, crypto: { type: 'sdes', send: key(2), receive: key(1) } });
+    out.configure({ ...PLAIN, rtp: b.at, rtcp: bRtcp.at });
+    spy.configure({ ...PLAIN, rtp: c.at, rtcp: cRtcp.at });
+    plane.setPath(inside, seal, { mode: 'relay' });
+    plane.setPath(ea, eb, { mode: 'relay' });
+    plane.setPath(unseal, out, { mode: 'relay' });
+    const send = async (sequence: number) => {
+      const heard = b.heard.length;
+      a.send(rtp({ sequence }), inside.rtp);
+      await until('it to pass', () => b.heard.length === heard + 1, 2000, 2);
+    };
+    // Over the end of the sequence numbers before anybody listens.
+    await send(65_534);
+    await send(65_535);
+    await send(0);
+    plane.tap(ea, spy, true);
+    await send(1);
+    await until('the copy', () => c.heard.length === 1, 2000, 10);
+    assert.deepEqual(c.heard[0], rtp({ sequence: 1 }));
+    assert.deepEqual(b.heard[3], rtp({ sequence: 1 }));
+    // RTCP passes, too, and its copy is readable.
+    const report = Buffer.alloc(28);
+    report.writeUInt32BE(0x80c8_0006, 0);
+    report.writeUInt32BE(7, 4);
+    a.send(report, { port: inside.rtcp?.port ?? 0 });
+    await until('both', () => bRtcp.heard.length === 1 && cRtcp.heard.length === 1, 2000, 10);
+    assert.deepEqual(bRtcp.heard[0], report);
+    assert.deepEqual(cRtcp.heard[0], report);
+    assert.equal(ea.stats().dropped['malformed'], undefined);
+    for (const endpoint of [inside, seal, ea, eb, unseal, out, spy]) endpoint.close();
+  });
+
   it('are so many at most, and go with either end', async () => {
     const { ea, close } = await call('bound');
     const spies: Endpoint[] = [];

@@ -108,6 +108,31 @@ describe('subscriptions to the media of a call', () => {
     assert.doesNotMatch(dtls, /^a=crypto/m);
   });
 
+  it('of SRTP that passes unopened have its key, and a re-INVITE opens nothing', () => {
+    const { ask, plane } = node();
+    const crypto = (seed: number, tag = 1) =>
+      `a=crypto:${tag} AES_CM_128_HMAC_SHA1_80 inline:${Buffer.alloc(30, seed).toString('base64')}\r\n`;
+    const secure = (sdp: string, ...lines: string[]) => sdp.replace('RTP/AVP', 'RTP/SAVP') + lines.join('');
+    // The second of two keys is taken.
+    const other = crypto(9).replace('128_HMAC_SHA1_80', '128_HMAC_SHA1_32');
+    const offer = { command: 'offer', 'from-tag': 'a', DTLS: 'off', sdp: secure(OFFER, other, crypto(1, 2)) };
+    ask(offer);
+    ask({ command: 'answer', 'from-tag': 'a', 'to-tag': 'b', sdp: secure(ANSWER, crypto(2, 2)) });
+    const known = () =>
+      [...plane.open.values()].map(({ remote }) => [
+        remote?.rtp?.port,
+        remote?.crypto.type,
+        remote?.copyKey && Buffer.from(remote.copyKey.keySalt)[0],
+      ]);
+    const passing = [
+      [7000, 'none', 2],
+      [6000, 'none', 1],
+    ];
+    assert.deepEqual(known(), passing);
+    assert.equal(ask({ ...offer, 'to-tag': 'b' })['result'], 'ok');
+    assert.deepEqual(known(), passing);
+  });
+
   it('take an answer with part of the formats only where that is asked for', () => {
     const { ask, call } = node();
     call();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import {
+  canonicalName,
   formatUri,
   Message,
   parseContacts,
@@ -53,6 +54,11 @@ describe('SIP messages', () => {
       }),
       { seed: 3, numRuns: 100 },
     );
+  });
+
+  it('know headers by their names alone, whatever these mean elsewhere', () => {
+    const names = ['constructor', '__proto__', 'C', 'Content-Type'];
+    assert.deepEqual(names.map(canonicalName), ['constructor', '__proto__', 'content-type', 'content-type']);
   });
 
   it('end a stream when their headers are too long, however it is cut', () => {

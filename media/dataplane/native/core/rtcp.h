@@ -32,8 +32,10 @@ class ReceiverStats {
     lastSrAt_ = now;
   }
 
- private:
+  // RFC 3550 §A.1: rollovers and the highest sequence number.
   uint32_t extendedMax() const { return cycles_ + maxSequence_; }
+
+ private:
   bool active_ = false;
   uint32_t ssrc_ = 0;
   uint16_t maxSequence_ = 0;

@@ -200,6 +200,7 @@ bool readRemote(Reader& object, RemoteSpec& remote) {
   remote.rules.mediaHandover = object.has("mediaHandover") && object.flag("mediaHandover");
   remote.rtcpMux = object.flag("rtcpMux");
   if (!readCrypto(object, remote.crypto)) return false;
+  if (object.has("copyKey") && !readKey(object, "copyKey", remote.copyKey.emplace())) return false;
   if (object.has("ice")) {
     Reader ice = object.object("ice");
     remote.ice = IceCredentials{ice.text("ufrag"), ice.text("pwd")};

@@ -67,6 +67,7 @@ struct Copies {
   std::array<Endpoint*, kMaxTaps> taps{};
   size_t count = 0;
   std::vector<Endpoint*> sources;  // whose taps end here
+  std::unique_ptr<SrtpContext> srtp;  // of what passes unopened: copies are opened
   RecordingRing* ring = nullptr;   // null: not recorded
   uint64_t recording = 0;
   Address local;  // where it arrives, for the record

@@ -66,6 +66,7 @@ struct RemoteSpec {
   LearningRules rules;
   bool rtcpMux = false;
   CryptoSpec crypto;
+  std::optional<SrtpKey> copyKey;  // what passes unopened is opened with it for those who get copies
   std::optional<IceCredentials> ice;
   std::optional<IceCredentials> localIce;  // ours from now on; others than before restart ICE
 };

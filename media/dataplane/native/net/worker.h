@@ -116,6 +116,7 @@ class Worker {
 
   // worker_tap.cc
   Copies& copiesOf(Endpoint& endpoint);
+  void openForCopies(Endpoint& endpoint);
   void dropCopies(Endpoint& endpoint);
   void copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now);
 

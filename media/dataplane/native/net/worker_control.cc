@@ -58,6 +58,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   const Micros now = monotonicNow();
   const RemoteSpec before = std::move(endpoint.remote);
   endpoint.remote = remote;
+  if (endpoint.copies && remote.copyKey != before.copyKey) openForCopies(endpoint);
   endpoint.configured = true;
   endpoint.signalledAt = now;
   if (remote.localIce && endpoint.spec.ice && endpoint.spec.ice->ufrag != remote.localIce->ufrag) {
@@ -99,7 +100,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 
 void Worker::countBytes(Endpoint& endpoint) {
   uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
-  for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get()}) {
+  for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get(), endpoint.copies ? endpoint.copies->srtp.get() : nullptr}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
   counters_.nativeBytes.add(bytes - endpoint.countedBytes);

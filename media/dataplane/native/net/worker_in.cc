@@ -29,6 +29,9 @@ uint32_t clockRateOf(const Endpoint& endpoint, uint8_t pt) {
   return pt < 96 ? 8000 : 48000;
 }
 
+// It passes unopened: only its header can be read.
+bool sealed(const Endpoint& endpoint) { return endpoint.remote.copyKey.has_value(); }
+
 // Somebody else has it, or its file.
 bool copied(const Endpoint& endpoint) { return endpoint.copies && (endpoint.copies->count > 0 || endpoint.copies->ring != nullptr); }
 
@@ -238,7 +241,7 @@ bool Worker::passGate(Endpoint& endpoint, const RtpHeader& header, uint8_t* pack
   Path& path = *endpoint.out;
   for (const EventFormat& format : path.spec.events) {
     if (format.pt != header.pt) continue;
-    if (path.spec.detectEvents) {
+    if (path.spec.detectEvents && !sealed(endpoint)) {
       if (const auto key = path.events.packet(header, {packet + header.payloadOffset, header.payloadSize}, format.clockRate)) {
         Event event;
         event.type = Event::Type::kDtmf;
@@ -252,7 +255,7 @@ bool Worker::passGate(Endpoint& endpoint, const RtpHeader& header, uint8_t* pack
   if (path.spec.gate == Gate::kOpen) return true;
   if (path.spec.gate == Gate::kBlocked) return false;
   const auto silence = silenceOf(header.pt);
-  if (!silence) return false;
+  if (!silence || sealed(endpoint)) return false;
   std::memset(packet + header.payloadOffset, *silence, header.payloadSize);
   return true;
 }
@@ -268,7 +271,8 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
   }
   if (endpoint.encrypted() && !decrypt(endpoint, true, from, packet, length, now)) return;
   RtcpSeen seen;
-  if (!parseRtcp({packet, length}, endpoint.sender.ssrc, seen)) {
+  // What passes unopened tells us nothing.
+  if (!sealed(endpoint) && !parseRtcp({packet, length}, endpoint.sender.ssrc, seen)) {
     drop(endpoint, kDropMalformed);
     return;
   }

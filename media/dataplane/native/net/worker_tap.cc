@@ -11,9 +11,17 @@ namespace causeway {
 Copies& Worker::copiesOf(Endpoint& endpoint) {
   if (!endpoint.copies) {
     endpoint.copies = std::make_unique<Copies>();
+    openForCopies(endpoint);
     countBytes(endpoint);
   }
   return *endpoint.copies;
+}
+
+void Worker::openForCopies(Endpoint& endpoint) {
+  auto& srtp = endpoint.copies->srtp;
+  srtp = endpoint.remote.copyKey ? SrtpContext::create(*endpoint.remote.copyKey) : nullptr;
+  // The stream may have rolled over since it began (RFC 3711 §3.3.1).
+  if (srtp && endpoint.receiver.active()) srtp->startAt(endpoint.receiver.ssrc(), endpoint.receiver.extendedMax());
 }
 
 bool Worker::tap(Endpoint& from, Endpoint& to, std::string& error) {
@@ -61,6 +69,15 @@ void Worker::dropCopies(Endpoint& endpoint) {
 
 void Worker::copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now) {
   Copies& copies = *endpoint.copies;
+  if (copies.count == 0 && copies.ring == nullptr) return;
+  std::array<uint8_t, kPacketSize> opened;
+  if (copies.srtp) {
+    std::memcpy(opened.data(), packet, length);
+    packet = opened.data();
+    const SrtpResult result = rtcp ? copies.srtp->unprotectRtcp(packet, length) : copies.srtp->unprotect(packet, length);
+    // What nobody can open is no copy; who gets the packet itself will see.
+    if (result != SrtpResult::kOk) return;
+  }
   if (copies.ring != nullptr) {
     Address local = copies.local;
     if (viaRtcp) local.setPort(static_cast<uint16_t>(local.port() + 1));
@@ -72,7 +89,6 @@ void Worker::copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& fr
     uint8_t* bytes = packet;
     if (to.encrypted()) {
       // Protecting works in place, and the packet has other ways to go.
-      if (length > own.size()) continue;
       std::memcpy(own.data(), packet, length);
       bytes = own.data();
     }
