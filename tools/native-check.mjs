@@ -21,10 +21,18 @@ const builds = [
       ['rules', []],
       ['srtp', []],
       ['pipeline', []],
+      ['recorder', []],
       ['fuzz', [rounds, seed]],
     ],
   },
-  { name: 'tsan', flags: ['-fsanitize=thread'], programs: [['threads', []]] },
+  {
+    name: 'tsan',
+    flags: ['-fsanitize=thread'],
+    programs: [
+      ['threads', []],
+      ['recorder', []],
+    ],
+  },
 ];
 
 let failed = 0;
