@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { copyOperations } from '../../../media/ng/mod.ts';
+import { explain as explainCall } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
 import { ANSWER, OFFER, pureService } from '../ng/node.ts';
 
@@ -36,7 +37,8 @@ const reasonOf = (reply: Reply) => reply['error-reason'] ?? reply['result'];
 
 describe('subscriptions to the media of a call', () => {
   it('copy when they are answered, as long as the subscriber wants it', () => {
-    const { ask, call, plane } = node();
+    const { ask, call, plane, manager } = node();
+    const explain = () => explainCall(manager.get('c') ?? assert.fail(), 0).join('\n');
     call();
     const before = plane.open.size;
     const offer = ask({ command: 'subscribe request', 'from-tag': 'a', 'to-tag': 's' });
@@ -44,6 +46,10 @@ describe('subscriptions to the media of a call', () => {
     assert.equal(ask({ command: 'subscribe answer', 'to-tag': 's', sdp: accept(offer['sdp']) })['result'], 'ok');
     const [tap] = plane.taps;
     const [from = '', to = ''] = tap?.split(' ') ?? [];
+    assert.match(
+      explain(),
+      /^subscriber s: hears line 1 of a: copied, at 127\.0\.0\.1:20006; keys: none: plain RTP; 0 sent/m,
+    );
     assert.deepEqual(plane.open.get(Number(from))?.remote?.rtp, { address: '127.0.1.1', port: 6000 });
     assert.equal(plane.open.get(Number(to))?.spec.affinity, 'c');
     const held = accept(offer['sdp']).replace('recvonly', 'inactive');
