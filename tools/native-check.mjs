@@ -7,8 +7,8 @@ import { compile, LIBRARY, link } from './sanitized.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'causeway-native-'));
 const BUILDS = [
-  { kind: 'asan', programs: ['rules', 'srtp', 'pipeline', 'player'] },
-  { kind: 'tsan', programs: ['threads'] },
+  { kind: 'asan', programs: ['rules', 'srtp', 'pipeline', 'player', 'recorder'] },
+  { kind: 'tsan', programs: ['threads', 'recorder'] },
 ];
 
 let failed = 0;

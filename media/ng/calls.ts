@@ -64,6 +64,8 @@ export class CallTable {
         this.#note(call, before, b, line.b, line.index);
       }
     }
+    for (const { party, lines } of session.subscriptions.values())
+      for (const [index, { side }] of lines.entries()) this.#note(call, before, party, side, index);
     for (const gone of before) {
       call.ends.delete(gone);
       this.#ends.delete(gone);

@@ -136,6 +136,10 @@ class CallRecording implements Attachment {
     this.#ended = ended;
   }
 
+  get about(): string {
+    return `recorded into ${this.file}${this.paused ? ': paused' : ''}`;
+  }
+
   changed(): void {
     for (const { lines } of this.#session.dialogues)
       for (const { a, b } of lines)

@@ -1,7 +1,7 @@
 import type { Codec } from '../../codecs/mod.ts';
 import type { EndpointStats, SourceRecord } from '../dataplane/mod.ts';
 import type { Gates } from './gates.ts';
-import type { Dialogue, Party, Session, Side } from './session.ts';
+import { newSide, type Dialogue, type Party, type Session, type Side, type Subscription } from './session.ts';
 import { isSecure, passedThrough } from './transport.ts';
 
 /**
@@ -16,11 +16,27 @@ export function explain(session: Session, now: number): string[] {
     if (session.dialogues.length > 1 || dialogue.viaBranch !== undefined)
       lines.push(`branch ${dialogue.viaBranch ?? '(none)'}${deletion(dialogue, now)}`);
     for (const line of dialogue.lines) {
-      lines.push(...explainSide('the caller', dialogue.a, line.a, line.b, line.index, session.gates));
+      const caller = dialogue.published ? 'the publisher' : 'the caller';
+      lines.push(...explainSide(caller, dialogue.a, line.a, line.b, line.index, session.gates));
+      if (dialogue.published) continue;
       lines.push(...explainSide('the called', dialogue.b, line.b, line.a, line.index, session.gates));
     }
   }
+  for (const subscription of session.subscriptions.values()) lines.push(...explainSubscription(subscription));
+  for (const { about } of session.attached) if (about !== undefined) lines.push(about);
   return lines;
+}
+
+/** What a subscriber hears, and where it goes. */
+function explainSubscription({ party, lines }: Subscription): string[] {
+  return lines.flatMap((line): string[] => {
+    const { side, tag, index, on } = line;
+    const head = `subscriber ${party.tag ?? ''}: hears line ${index + 1} of ${tag}`;
+    const stats = side.endpoint?.stats();
+    if (!stats) return [`${head}: no media (it has refused the line)`];
+    const state = side.remote ? (on ? `copied${place(side)}` : 'not copied: it wants nothing now') : 'has not answered';
+    return [`${head}: ${state}; keys: ${keys(side, newSide(), stats)}; ${stats.sent.packets} sent${drops(stats)}`];
+  });
 }
 
 function deletion({ deleteAt }: Dialogue, now: number): string {

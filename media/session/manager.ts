@@ -343,7 +343,7 @@ export class SessionManager {
     answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
     const { transcode } = agreed;
     const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
-    line.agreed = { from, speech: a && b && { a, b } };
+    line.agreed = { from, speech: a && b && { a, b }, passing: pass };
     connectLine(dataplane, session, dialogue, line);
     return {
       side: offerSide,

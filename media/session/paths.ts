@@ -19,9 +19,9 @@ export function connectLine(dataplane: Dataplane, session: Session, dialogue: Di
       agreed.speech !== undefined,
     );
     const events = codecs.filter(isEvent).map(({ pt, clockRate }) => ({ pt, clockRate }));
-    const gate = gateOf([session.gates, dialogue[from].gates], events, line.passed);
+    const gate = gateOf([session.gates, dialogue[from].gates], events, agreed.passing);
     const codable =
-      path.mode === 'relay' && receiver.insertable && !line.passed
+      path.mode === 'relay' && receiver.insertable && !agreed.passing
         ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs) }
         : {};
     dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable });

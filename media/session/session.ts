@@ -21,6 +21,8 @@ export interface Session {
 }
 
 export interface Attachment {
+  /** A line for `explain`. */
+  readonly about?: string;
   /** After an offer or answer: endpoints may be others now. */
   changed(): void;
   /** The call is over; its endpoints still stand. */

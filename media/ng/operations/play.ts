@@ -167,7 +167,7 @@ function listenersOf({ parties }: OperationRequest, role: 'hears' | 'speaks'): r
     for (const line of dialogue.lines) {
       const side = line[hearing];
       // Into what passes encrypted nothing can be put.
-      if (side.remote?.kind !== 'audio' || !line.agreed || line.passed) continue;
+      if (side.remote?.kind !== 'audio' || !line.agreed || line.agreed.passing) continue;
       // A later branch takes the place of an earlier one.
       const name = dialogue[hearing].tag ?? dialogue.viaBranch ?? '';
       found.set(`${name} ${line.index}`, { party, side });

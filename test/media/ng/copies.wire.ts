@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'mocha';
+import { RTCPeerConnection, usePCMU } from 'werift';
 import { RoleProcess } from '../../roles/process.ts';
 import { readPcap } from '../../support/pcap.ts';
 import { rtp } from '../../support/rtp.ts';
@@ -53,18 +54,8 @@ describe('copies of a call, asked for over ng', function () {
   it('reach a subscriber, and a file that has every packet', async () => {
     await using node = new RoleProcess(['media', ...FLAGS, '--recording-dir', join(folder, 'rec')]);
     await node.ready('media-1');
-    const stream = connect(18_804, '127.0.0.1');
-    let text = '';
-    stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    let cookies = 0;
-    const ask = async (message: Record<string, unknown>): Promise<Reply> => {
-      const cookie = `q${++cookies}`;
-      stream.write(`${cookie} ${JSON.stringify({ 'call-id': 'w/1', ...message })}`);
-      const found = await until(`a reply to ${JSON.stringify(message)}`, () => replyOf(text, cookie), 5000, 5);
-      const reply = JSON.parse(found) as Reply;
-      assert.equal(reply['result'], 'ok', found);
-      return reply;
-    };
+    using ng = control();
+    const { ask } = ng;
     const portOf = (reply: Reply, index = 0) =>
       Number([...String(reply['sdp']).matchAll(/^m=audio (\d+)/gm)][index]?.[1]);
     await ask({ command: 'subscribe events', events: ['recording closed'] });
@@ -127,8 +118,8 @@ describe('copies of a call, asked for over ng', function () {
     assert.equal(portOf(wanted, 1) > 0, true);
 
     await ask({ command: 'delete', 'delete-delay': 0 });
-    await soon(() => text.includes('"notify":"onRecordingClosed"'));
-    const event = /\{"notify":"onRecordingClosed".*?\}\}/.exec(text)?.[0] ?? '';
+    await soon(() => ng.text.includes('"notify":"onRecordingClosed"'));
+    const event = /\{"notify":"onRecordingClosed".*?\}\}/.exec(ng.text)?.[0] ?? '';
     const { file, duration, callId } = (
       JSON.parse(event) as { data: { file: string; duration: number; callId: string } }
     ).data;
@@ -162,10 +153,58 @@ describe('copies of a call, asked for over ng', function () {
 
     // A node that is told to go leaves whole files behind.
     await ask({ ...offer, 'call-id': 'last' });
-    stream.destroy();
+    ng[Symbol.dispose]();
     node.kill('SIGTERM');
     assert.equal((await node.ended).status, 0);
     assert.equal(readdirSync(join(folder, 'rec', 'metadata')).length, 2);
+  });
+
+  it('reach a WebRTC subscriber with its keys', async () => {
+    await using node = new RoleProcess(['media', ...FLAGS]);
+    await node.ready('media-1');
+    using ng = control();
+    const [a, b] = [await peer('127.0.1.1'), await peer('127.0.1.2')];
+    const towardsB = Number(
+      /^m=audio (\d+)/m.exec(
+        String((await ng.ask({ command: 'offer', 'from-tag': 'ft', sdp: a.sdp('sendrecv') }))['sdp']),
+      )?.[1],
+    );
+    await ng.ask({ command: 'answer', 'from-tag': 'ft', 'to-tag': 'tt', sdp: b.sdp('sendrecv') });
+    const { sdp } = await ng.ask({
+      ...{ command: 'subscribe request', 'from-tag': 'tt', 'to-tag': 'browser', SDES: ['off'], ICE: 'force' },
+      ...{ 'ICE-lite': 'forward', 'transport-protocol': 'UDP/TLS/RTP/SAVPF', 'rtcp-mux': ['require'] },
+      flags: ['generate-mid', 'no-rtcp-attribute'],
+    });
+    const browser = new RTCPeerConnection({
+      ...{ codecs: { audio: [usePCMU()], video: [] }, iceServers: [] },
+      ...{ iceUseIpv4: true, iceUseIpv6: false, iceAdditionalHostAddresses: ['127.0.0.1'] },
+    });
+    try {
+      const received: Buffer[] = [];
+      browser.onTrack.subscribe((track) =>
+        track.onReceiveRtp.subscribe((packet) => received.push(Buffer.from(packet.payload))),
+      );
+      // werift hears no SSRC that it has not been told of.
+      const told = `${String(sdp)}a=ssrc:2 cname:called\r\na=ssrc:2 msid:called audio\r\n`;
+      await browser.setRemoteDescription({ type: 'offer', sdp: told });
+      await browser.setLocalDescription(await browser.createAnswer());
+      await ng.ask({ command: 'subscribe answer', 'to-tag': 'browser', sdp: browser.localDescription?.sdp ?? '' });
+      let sequence = 0;
+      await until(
+        'what the called party says',
+        () => {
+          b.send(2, sequence++, towardsB);
+          return received.length > 5;
+        },
+        10_000,
+        20,
+      );
+      assert.deepEqual(received[0], Buffer.alloc(160, 0xff));
+    } finally {
+      await browser.close();
+    }
+    await ng.ask({ command: 'delete', 'delete-delay': 0 });
+    assert.match(await (await fetch('http://127.0.0.1:18802/metrics')).text(), /^causeway_media_endpoints\{.*\} 0$/m);
   });
 
   it('are refused in words where no folder can be made', async () => {
@@ -174,6 +213,28 @@ describe('copies of a call, asked for over ng', function () {
     assert.match(node.errors, /cannot record into \/dev\/null\/none: ENOTDIR/);
   });
 });
+
+/** ng over TCP in JSON, about one call; every reply is to be good. */
+function control() {
+  const stream = connect(18_804, '127.0.0.1');
+  let text = '';
+  stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  let cookies = 0;
+  return {
+    get text() {
+      return text;
+    },
+    async ask(message: Record<string, unknown>): Promise<Reply> {
+      const cookie = `q${++cookies}`;
+      stream.write(`${cookie} ${JSON.stringify({ 'call-id': 'w/1', ...message })}`);
+      const found = await until(`a reply to ${JSON.stringify(message)}`, () => replyOf(text, cookie), 5000, 5);
+      const reply = JSON.parse(found) as Reply;
+      assert.equal(reply['result'], 'ok', found);
+      return reply;
+    },
+    [Symbol.dispose]: () => void stream.destroy(),
+  };
+}
 
 /** JSON replies stand one behind the other; the cookie is before its brace. */
 function replyOf(text: string, cookie: string): string | undefined {

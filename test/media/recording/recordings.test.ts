@@ -6,6 +6,7 @@ import { recordingOperations } from '../../../media/ng/mod.ts';
 import { metadataText } from '../../../media/recording/metadata.ts';
 import { Recordings, type ClosedRecording } from '../../../media/recording/mod.ts';
 import { recordingName } from '../../../media/recording/names.ts';
+import { explain } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
 import { ANSWER, OFFER, pureService } from '../ng/node.ts';
 import { PlaneDouble } from '../session/plane-double.ts';
@@ -83,11 +84,15 @@ describe('recordings', () => {
   });
 
   it('pause, go on in the same file, and begin another one after a stop', () => {
-    const { ask, plane, recordings } = node();
+    const { ask, plane, recordings, service } = node();
     ask({ command: 'offer', sdp: OFFER, 'record-call': 'yes' });
     const [endpoints] = plane.recordings.values();
     assert.equal(ask({ command: 'pause recording' }), 'ok');
     assert.equal(endpoints?.size, 0);
+    assert.match(
+      explain(service.manager.get('c') ?? assert.fail(), 0).join('\n'),
+      /^recorded into .*0001\.pcap: paused$/m,
+    );
     // An endpoint that comes meanwhile waits, too.
     ask({ command: 'answer', 'to-tag': 'b', sdp: ANSWER });
     assert.equal(endpoints?.size, 0);

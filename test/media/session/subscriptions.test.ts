@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
-import { copyOperations } from '../../../media/ng/mod.ts';
+import { copyOperations, recordingOperations } from '../../../media/ng/mod.ts';
+import { Recordings } from '../../../media/recording/mod.ts';
+import { explain as explainCall, type SessionManager } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
+import { mutate, random } from '../../support/mutate.ts';
 import { ANSWER, OFFER, pureService } from '../ng/node.ts';
+import { PlaneDouble } from './plane-double.ts';
 
 type Message = Record<string, Bencode>;
 type Reply = Record<string, unknown>;
@@ -36,7 +40,8 @@ const reasonOf = (reply: Reply) => reply['error-reason'] ?? reply['result'];
 
 describe('subscriptions to the media of a call', () => {
   it('copy when they are answered, as long as the subscriber wants it', () => {
-    const { ask, call, plane } = node();
+    const { ask, call, plane, manager } = node();
+    const explain = () => explainCall(manager.get('c') ?? assert.fail(), 0).join('\n');
     call();
     const before = plane.open.size;
     const offer = ask({ command: 'subscribe request', 'from-tag': 'a', 'to-tag': 's' });
@@ -44,6 +49,10 @@ describe('subscriptions to the media of a call', () => {
     assert.equal(ask({ command: 'subscribe answer', 'to-tag': 's', sdp: accept(offer['sdp']) })['result'], 'ok');
     const [tap] = plane.taps;
     const [from = '', to = ''] = tap?.split(' ') ?? [];
+    assert.match(
+      explain(),
+      /^subscriber s: hears line 1 of a: copied, at 127\.0\.0\.1:20006; keys: none: plain RTP; 0 sent/m,
+    );
     assert.deepEqual(plane.open.get(Number(from))?.remote?.rtp, { address: '127.0.1.1', port: 6000 });
     assert.equal(plane.open.get(Number(to))?.spec.affinity, 'c');
     const held = accept(offer['sdp']).replace('recvonly', 'inactive');
@@ -217,5 +226,67 @@ describe('publishers', () => {
     // What a party offers under a publisher's tag is another branch.
     ask({ command: 'offer', 'call-id': 'p', 'from-tag': 'p', sdp: OFFER });
     assert.equal(manager.get('p')?.dialogues.length, 3);
+  });
+});
+
+describe('copies of calls', () => {
+  it('in any order, with bodies that are broken, leave nothing behind', async () => {
+    const pick = random(7);
+    const one = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
+    const plane = new PlaneDouble();
+    const recordings = new Recordings({
+      ...{ dataplane: plane, now: () => 0, unique: () => String(pick(2 ** 32)), closed: () => undefined },
+      folder: { pcap: (name) => name, writeMetadata: () => Promise.resolve() },
+    });
+    const operations = (manager: SessionManager) => ({
+      ...copyOperations(manager),
+      ...recordingOperations(recordings),
+    });
+    const { service, manager, time } = pureService({}, 5, operations, plane);
+    const results = new Map<string, number>();
+    let offered = ANSWER;
+    const calls = ['1', '2', '3', '4', '5', '6', '7'];
+    for (let i = 0; i < 3000; i++) {
+      plane.portsLeft = pick(20) === 0 ? 0 : 100;
+      plane.diskFull = pick(20) === 0;
+      time.now += pick(100);
+      const sdp = one([OFFER, ANSWER, offered, offered, mutate(Buffer.from(offered), pick).toString('latin1')]);
+      const [tag, other, subscriber] = [one(['a', 'b', 'p']), one(['a', 'b']), one(['s', 't'])];
+      const message: Message = one<Message>([
+        {
+          command: 'offer',
+          'from-tag': tag,
+          sdp,
+          ...(pick(2) ? { 'to-tag': other } : {}),
+          'record-call': one(['yes', '']),
+        },
+        { command: 'answer', 'from-tag': tag, 'to-tag': other, sdp },
+        { command: 'publish', 'from-tag': 'p', sdp },
+        { command: 'subscribe request', 'from-tag': tag, 'to-tag': subscriber, SDES: [one(['off', 'pad'])] },
+        { command: 'subscribe request', flags: ['all', 'SIPREC'], 'transport-protocol': one(['RTP/SAVP', 'RTP/AVP']) },
+        { command: 'subscribe answer', 'to-tag': subscriber, sdp, flags: one([[], ['allow-transcoding']]) },
+        { command: 'subscribe answer', 'to-tag': subscriber, sdp },
+        { command: 'unsubscribe', 'to-tag': subscriber },
+        ...['start', 'pause', 'stop'].map((verb) => ({ command: `${verb} recording`, metadata: 'x' })),
+        { command: 'query' },
+        { command: 'delete', ...(pick(3) ? { 'from-tag': tag } : {}), 'delete-delay': pick(2) },
+      ]);
+      service.handlePlain(Buffer.from(JSON.stringify({ 'call-id': one(calls), ...message })), CALLER, (bytes) => {
+        const reply = JSON.parse(bytes.toString()) as Reply;
+        assert.doesNotMatch(String(reply['error-reason']), /Internal error/, JSON.stringify(message));
+        const key = `${message['command'] as string} ${String(reply['result'])}`;
+        results.set(key, (results.get(key) ?? 0) + 1);
+        if (typeof reply['sdp'] === 'string') offered = accept(reply['sdp']);
+      });
+      if (pick(50) === 0) service.sweep();
+    }
+    // It was about something: all of them have been done, and refused.
+    for (const name of ['publish', 'subscribe request', 'subscribe answer', 'unsubscribe', 'start recording'])
+      for (const result of ['ok', 'error'])
+        assert.ok((results.get(`${name} ${result}`) ?? 0) > 10, `${name} ${result}`);
+    for (const session of manager.all()) manager.release(manager.remove(session.callId, {}) ?? assert.fail());
+    await recordings.close();
+    assert.deepEqual([manager.size, plane.open.size, plane.taps.size, recordings.size], [0, 0, 0, 0]);
+    assert.equal(plane.recordings.size, 0);
   });
 });
