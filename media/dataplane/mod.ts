@@ -1,2 +1,3 @@
 export { createDataplane } from './native.ts';
+export { openRequestSocket, type RequestSocket } from './requests.ts';
 export * from './port.ts';

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import type { HostPort } from '../../vocabulary/mod.ts';
+import { loadAddon } from './addon.ts';
 import {
   DataplaneError,
   type Dataplane,
@@ -39,7 +39,7 @@ interface Native {
 export function createDataplane(options: DataplaneOptions): Dataplane {
   const listeners: ((event: DataplaneEvent) => void)[] = [];
   const native = translated(() =>
-    load().create(options, (event) => {
+    loadAddon<Addon>().create(options, (event) => {
       for (const listener of listeners) listener(event);
     }),
   );
@@ -112,16 +112,5 @@ function translated<T>(work: () => T): T {
     const { code, message } = error as { code?: string; message: string };
     if (code === undefined || !CODES.has(code)) throw error;
     throw new DataplaneError(code as DataplaneError['code'], message, { cause: error });
-  }
-}
-
-function load(): Addon {
-  const file = new URL('./native/build/Release/causeway_media.node', import.meta.url);
-  try {
-    return createRequire(import.meta.url)(file.pathname) as Addon;
-  } catch (error) {
-    throw new DataplaneError('bad-argument', 'the native add-on cannot be loaded; build it with: npm run build', {
-      cause: error,
-    });
   }
 }
