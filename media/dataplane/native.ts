@@ -43,7 +43,6 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
       for (const listener of listeners) listener(event);
     }),
   );
-  const endpoints = new Map<number, Endpoint>();
   return {
     dtls: {
       algorithm: 'sha-256',
@@ -52,55 +51,49 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     },
     openEndpoint(spec) {
       const { id, address, rtp, rtcp } = translated(() => native.openEndpoint(spec));
-      const endpoint = endpointOf(
-        native,
-        id,
-        { address, port: rtp },
-        rtcp === 0 ? undefined : { address, port: rtcp },
-        () => endpoints.delete(id),
-      );
-      endpoints.set(id, endpoint);
-      return endpoint;
+      const other = rtcp === 0 ? undefined : { address, port: rtcp };
+      return new NativeEndpoint(native, id, { address, port: rtp }, other);
     },
     setPath: (from, to, path) => translated(() => native.setPath(from.id, to.id, path)),
     idleEndpoints: (olderThanMs) => native.idle(olderThanMs),
     totals: () => native.totals(),
     onEvent: (listener) => void listeners.push(listener),
     close() {
-      endpoints.clear();
       native.close();
       return Promise.resolve();
     },
   };
 }
 
-function endpointOf(
-  native: Native,
-  id: number,
-  rtp: HostPort,
-  rtcp: HostPort | undefined,
-  closed: () => void,
-): Endpoint {
-  let open = true;
-  return {
-    id,
-    rtp,
-    rtcp,
-    configure(remote) {
-      translated(() => native.configure(id, remote));
-    },
-    stats() {
-      const stats = translated(() => native.stats(id));
-      if (!stats) throw new DataplaneError('closed', `endpoint ${id} is closed`);
-      return stats;
-    },
-    close() {
-      if (!open) return;
-      open = false;
-      closed();
-      native.closeEndpoint(id);
-    },
-  };
+class NativeEndpoint implements Endpoint {
+  readonly id: number;
+  readonly rtp: HostPort;
+  readonly rtcp: HostPort | undefined;
+  readonly #native: Native;
+  #open = true;
+
+  constructor(native: Native, id: number, rtp: HostPort, rtcp: HostPort | undefined) {
+    this.#native = native;
+    this.id = id;
+    this.rtp = rtp;
+    this.rtcp = rtcp;
+  }
+
+  configure(remote: RemoteSpec): void {
+    translated(() => this.#native.configure(this.id, remote));
+  }
+
+  stats(): EndpointStats {
+    const stats = translated(() => this.#native.stats(this.id));
+    if (!stats) throw new DataplaneError('closed', `endpoint ${this.id} is closed`);
+    return stats;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#native.closeEndpoint(this.id);
+  }
 }
 
 const CODES = new Set(['no-ports', 'no-interface', 'bad-argument', 'closed']);

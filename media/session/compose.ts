@@ -181,14 +181,12 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
       `${kind} ${asIs ? port : side.endpoint?.rtp.port} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`,
     ),
     ...body,
-    ...generated(line, address, parts)
-      .map(added)
-      .filter((own) => !gone(own, unwanted)),
+    ...generated(line, address, parts).filter((own) => !gone(own, unwanted)),
   ];
 }
 
 /** In the order of rtpengine 10.5, which others compare with. */
-function generated(line: ComposedLine, address: string, { flags, dataplane }: Composing): string[] {
+function generated(line: ComposedLine, address: string, { flags, dataplane }: Composing): SdpLine[] {
   const { side } = line;
   const lines: string[] = [];
   if (line.mid !== undefined) lines.push(`mid:${line.mid}`);
@@ -207,7 +205,7 @@ function generated(line: ComposedLine, address: string, { flags, dataplane }: Co
   }
   if (line.ptimeMs !== undefined) lines.push(`ptime:${line.ptimeMs}`);
   if (side.ice) lines.push(...iceLines(line, address, flags));
-  return lines.map((text) => `a=${text}`);
+  return lines.map((text) => added(`a=${text}`));
 }
 
 function codecLines({ pt, name, clockRate, channels, fmtp, feedback }: Codec): string[] {
