@@ -39,11 +39,18 @@ export function codecsOf(media: PayloadLines): Codec[] {
         clockRate: line?.rate ?? fixed?.clockRate ?? 8000,
         channels: Number(line?.encoding ?? fixed?.channels ?? 1) || 1,
         fmtp: media.fmtp.find((fmtp) => fmtp.payload === pt)?.config,
-        feedback: (media.rtcpFb ?? [])
-          .filter(({ payload }) => Number(payload) === pt)
-          .map(({ type, subtype }) => (subtype === undefined ? type : `${type} ${subtype}`)),
+        feedback: feedbackOf(media, pt),
       };
     });
+}
+
+const NO_FEEDBACK: readonly string[] = [];
+
+function feedbackOf({ rtcpFb }: PayloadLines, pt: number): readonly string[] {
+  if (rtcpFb === undefined) return NO_FEEDBACK;
+  return rtcpFb
+    .filter(({ payload }) => Number(payload) === pt)
+    .map(({ type, subtype }) => (subtype === undefined ? type : `${type} ${subtype}`));
 }
 
 export function isEvent(codec: Codec): boolean {

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import type { HostPort } from '../../vocabulary/mod.ts';
+import { loadAddon } from './addon.ts';
 import {
   DataplaneError,
   type Dataplane,
@@ -63,7 +63,7 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     recordings.delete(id);
   };
   const native = translated(() =>
-    load().create(options, (event) => {
+    loadAddon<Addon>().create(options, (event) => {
       if (event.type === 'recording') {
         const { packets, bytes, reason } = event;
         ended(event.recording, { packets, bytes, error: reason });
@@ -72,7 +72,6 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
       for (const listener of listeners) listener(event);
     }),
   );
-  const endpoints = new Map<number, Endpoint>();
   return {
     dtls: {
       algorithm: 'sha-256',
@@ -81,15 +80,8 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     },
     openEndpoint(spec) {
       const { id, address, rtp, rtcp } = translated(() => native.openEndpoint(spec));
-      const endpoint = endpointOf(
-        native,
-        id,
-        { address, port: rtp },
-        rtcp === 0 ? undefined : { address, port: rtcp },
-        () => endpoints.delete(id),
-      );
-      endpoints.set(id, endpoint);
-      return endpoint;
+      const other = rtcp === 0 ? undefined : { address, port: rtcp };
+      return new NativeEndpoint(native, id, { address, port: rtp }, other);
     },
     setPath: (from, to, path) => translated(() => native.setPath(from.id, to.id, path)),
     clip(samples, rate): Clip {
@@ -117,7 +109,6 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     totals: () => native.totals(),
     onEvent: (listener) => void listeners.push(listener),
     close() {
-      endpoints.clear();
       native.close();
       // They are whole on the disk, but nobody will be told how much that is.
       for (const id of [...recordings.keys()]) ended(id, { packets: 0, bytes: 0, error: 'the packet path is closed' });
@@ -128,33 +119,35 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
 
 const ONCE = { times: 1, startMs: 0, limitMs: 0, mutePeer: false, behind: false } as const;
 
-function endpointOf(
-  native: Native,
-  id: number,
-  rtp: HostPort,
-  rtcp: HostPort | undefined,
-  closed: () => void,
-): Endpoint {
-  let open = true;
-  return {
-    id,
-    rtp,
-    rtcp,
-    configure(remote) {
-      translated(() => native.configure(id, remote));
-    },
-    stats() {
-      const stats = translated(() => native.stats(id));
-      if (!stats) throw new DataplaneError('closed', `endpoint ${id} is closed`);
-      return stats;
-    },
-    close() {
-      if (!open) return;
-      open = false;
-      closed();
-      native.closeEndpoint(id);
-    },
-  };
+class NativeEndpoint implements Endpoint {
+  readonly id: number;
+  readonly rtp: HostPort;
+  readonly rtcp: HostPort | undefined;
+  readonly #native: Native;
+  #open = true;
+
+  constructor(native: Native, id: number, rtp: HostPort, rtcp: HostPort | undefined) {
+    this.#native = native;
+    this.id = id;
+    this.rtp = rtp;
+    this.rtcp = rtcp;
+  }
+
+  configure(remote: RemoteSpec): void {
+    translated(() => this.#native.configure(this.id, remote));
+  }
+
+  stats(): EndpointStats {
+    const stats = translated(() => this.#native.stats(this.id));
+    if (!stats) throw new DataplaneError('closed', `endpoint ${this.id} is closed`);
+    return stats;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#native.closeEndpoint(this.id);
+  }
 }
 
 const CODES = new Set(['no-ports', 'no-interface', 'bad-argument', 'closed']);
@@ -166,16 +159,5 @@ function translated<T>(work: () => T): T {
     const { code, message } = error as { code?: string; message: string };
     if (code === undefined || !CODES.has(code)) throw error;
     throw new DataplaneError(code as DataplaneError['code'], message, { cause: error });
-  }
-}
-
-function load(): Addon {
-  const file = new URL('./native/build/Release/causeway_media.node', import.meta.url);
-  try {
-    return createRequire(import.meta.url)(file.pathname) as Addon;
-  } catch (error) {
-    throw new DataplaneError('bad-argument', 'the native add-on cannot be loaded; build it with: npm run build', {
-      cause: error,
-    });
   }
 }

@@ -1,6 +1,6 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
 import type { Dialogue, Session, Side } from '../session/mod.ts';
-import { StreamQuality } from './quality.ts';
+import type { StreamQuality } from './quality.ts';
 
 type Party = Dialogue['a'];
 
@@ -11,7 +11,8 @@ export interface EndNotes {
   readonly side: Side;
   /** Index of the media line, from 0. */
   readonly index: number;
-  readonly quality: StreamQuality;
+  /** From the first packets on. */
+  quality: StreamQuality | undefined;
   /** Where the packet path has learned that the party sends from. */
   learned: HostPort | undefined;
   /** Samples in a row below the alarm. */
@@ -99,7 +100,7 @@ export class CallTable {
       party,
       side,
       index,
-      quality: new StreamQuality(),
+      quality: undefined,
       learned: undefined,
       bad: 0,
       alarmed: false,

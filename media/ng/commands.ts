@@ -3,6 +3,7 @@ import {
   explain,
   readFlags,
   SessionError,
+  sharedFlags,
   text,
   type Ending,
   type Session,
@@ -199,7 +200,7 @@ function sdpRequest(message: Dictionary, answer: boolean) {
   const fromTag = needed(message, 'from-tag', REASONS.noFromTag);
   const toTag = answer ? needed(message, 'to-tag', REASONS.noToTag) : optional(message, 'to-tag');
   const viaBranch = optional(message, 'via-branch');
-  return { callId, fromTag, toTag, viaBranch, sdp, flags: readFlags(message) };
+  return { callId, fromTag, toTag, viaBranch, sdp, flags: sharedFlags(message) };
 }
 
 function follow({ manager, calls }: CommandContext, callId: string): void {

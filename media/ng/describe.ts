@@ -54,7 +54,7 @@ export function describe(
           if (stats.received.packets > 0) heard.set(line, (heard.get(line) ?? 0) + 1);
         }
         const end = notes?.ends.get(side.endpoint?.id ?? -1);
-        if (stats?.ssrc !== undefined && end && end.quality.samples > 0)
+        if (stats?.ssrc !== undefined && end?.quality !== undefined && end.quality.samples > 0)
           ssrcs[String(stats.ssrc)] = qualityOf(end.quality);
         return mediaOf(session, line, which, stats, now);
       });

@@ -104,14 +104,17 @@ export class NgService {
     if (known === 'working') return this.replies.wait(key, answer);
     if (known) answer(known);
     else {
-      this.replies.begin(key);
+      let answered = false;
       this.#do(payload, caller, (reply, _encoding, command) => {
+        answered = true;
         const frame = frameOf(cookie, reply);
         // Of a connection, not of its peer: another connection that says the same means itself.
         if (command === 'subscribe events' || command === 'unsubscribe events') this.replies.finish(key, frame);
         else this.replies.keep(key, frame, clock());
         answer(frame);
       });
+      // It may come again before what takes time is done.
+      if (!answered) this.replies.begin(key);
     }
     return true;
   }

@@ -97,6 +97,7 @@ export function commandOf(text: string): CommandName | undefined {
  * `ice` → `ICE`. A key that stands there in its own spelling wins. `unknown` is called with every key that is not known.
  */
 export function canonicalKeys(message: Dictionary, unknown?: (key: string) => void): Dictionary {
+  if (isCanonical(message)) return message;
   const out: Record<string, Bencode> = Object.create(null) as Record<string, Bencode>;
   for (const key in message) {
     const value = message[key] as Bencode;
@@ -107,4 +108,9 @@ export function canonicalKeys(message: Dictionary, unknown?: (key: string) => vo
     } else if (canonical === key || !Object.hasOwn(message, canonical)) out[canonical] ??= value;
   }
   return out;
+}
+
+function isCanonical(message: Dictionary): boolean {
+  for (const key in message) if (CANONICAL_KEYS.get(key) !== key) return false;
+  return true;
 }

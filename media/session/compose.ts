@@ -95,8 +95,30 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
 }
 
 function gone(line: SdpLine, names: ReadonlySet<string> | undefined): boolean {
+  if (names === undefined || names.size === 0) return false;
   const name = attributeName(line.text);
-  return name !== undefined && names?.has(name) === true;
+  return name !== undefined && names.has(name);
+}
+
+const madeAnew = new Map<string, ReadonlySet<string>>();
+
+/** The attributes of a media part that are not passed on; the same few sets for all calls. */
+function madeAnewFor(keepsIce: boolean, { flags }: MediaFlags): ReadonlySet<string> {
+  const keepsDirection = flags.has('original-sendrecv');
+  const stripsExtmap = flags.has('strip-extmap');
+  const key = `${keepsIce} ${keepsDirection} ${stripsExtmap}`;
+  let names = madeAnew.get(key);
+  if (!names) {
+    names = new Set([
+      ...CODEC_GONE,
+      ...TRANSPORT_GONE,
+      ...(keepsIce ? [] : ICE_GONE),
+      ...(keepsDirection ? [] : DIRECTIONS),
+      ...(stripsExtmap ? ['extmap', 'extmap-allow-mixed'] : []),
+    ]);
+    madeAnew.set(key, names);
+  }
+  return names;
 }
 
 function addressOf(side: Side, flags: MediaFlags): string {
@@ -138,22 +160,14 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
   const address = addressOf(side, flags);
   const [head = added(''), ...rest] = part;
   const [kind = 'm=audio', port] = head.text.split(' ');
-  const keepsIce = side.icePassed;
   const unwanted = new Set([
     ...(flags.removedAttributes.get('global') ?? []),
     ...(flags.removedAttributes.get(kind.slice(2)) ?? []),
   ]);
   const asIs = flags.ice === 'force-relay';
-  const names = new Set([
-    ...CODEC_GONE,
-    ...TRANSPORT_GONE,
-    ...(keepsIce ? [] : ICE_GONE),
-    ...(flags.flags.has('original-sendrecv') ? [] : DIRECTIONS),
-    ...(flags.flags.has('strip-extmap') ? ['extmap', 'extmap-allow-mixed'] : []),
-    ...unwanted,
-  ]);
+  const names = madeAnewFor(side.icePassed, flags);
   const body = rest
-    .filter((own) => !gone(own, names) && !/^a=rtcp-fb:\d/.test(own.text))
+    .filter((own) => !gone(own, names) && !gone(own, unwanted) && !/^a=rtcp-fb:\d/.test(own.text))
     .map((own) =>
       own.text.startsWith('c=') && !asIs && !line.nowhere ? changed(own, `c=IN ${connectionOf(address)}`) : own,
     );
@@ -167,14 +181,12 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
       `${kind} ${asIs ? port : side.endpoint?.rtp.port} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`,
     ),
     ...body,
-    ...generated(line, address, parts)
-      .map(added)
-      .filter((own) => !gone(own, unwanted)),
+    ...generated(line, address, parts).filter((own) => !gone(own, unwanted)),
   ];
 }
 
 /** In the order of rtpengine 10.5, which others compare with. */
-function generated(line: ComposedLine, address: string, { flags, dataplane }: Composing): string[] {
+function generated(line: ComposedLine, address: string, { flags, dataplane }: Composing): SdpLine[] {
   const { side } = line;
   const lines: string[] = [];
   if (line.mid !== undefined) lines.push(`mid:${line.mid}`);
@@ -193,7 +205,7 @@ function generated(line: ComposedLine, address: string, { flags, dataplane }: Co
   }
   if (line.ptimeMs !== undefined) lines.push(`ptime:${line.ptimeMs}`);
   if (side.ice) lines.push(...iceLines(line, address, flags));
-  return lines.map((text) => `a=${text}`);
+  return lines.map((text) => added(`a=${text}`));
 }
 
 function codecLines({ pt, name, clockRate, channels, fmtp, feedback }: Codec): string[] {

@@ -76,7 +76,6 @@ export function readFlags(command: Dictionary): MediaFlags {
   const sdes = [...words(keys.get('sdes')), ...prefixed('SDES-')];
   const learned = text(keys.get('endpoint-learning')) ?? prefixed('endpoint-learning-')[0];
   const lite = text(keys.get('ice-lite'))?.toLowerCase();
-  const received = words(keys.get('received-from'));
   const osrtp = [...words(keys.get('osrtp')), ...prefixed('OSRTP-')].map((word) => word.toLowerCase().split('-')[0]);
   return {
     ice: iceOf(text(keys.get('ice'))?.toLowerCase()),
@@ -103,7 +102,7 @@ export function readFlags(command: Dictionary): MediaFlags {
     direction: words(keys.get('direction'), true),
     mediaAddress: text(keys.get('media-address')),
     addressFamily: familyOf(text(keys.get('address-family'))),
-    receivedFrom: received.length === 2 ? received[1] : undefined,
+    receivedFrom: receivedFrom(keys.get('received-from')),
     learning: flags.has('asymmetric')
       ? 'asymmetric'
       : learned === 'off' || flags.has('no-endpoint-learning')
@@ -116,6 +115,12 @@ export function readFlags(command: Dictionary): MediaFlags {
     label: text(keys.get('label')) ?? text(keys.get('set-label')),
     removedAttributes: removals(dictionaryOf(keys.get('sdp-attr'))),
   };
+}
+
+/** `[IP4, 192.0.2.1]` */
+export function receivedFrom(value: Bencode | undefined): string | undefined {
+  const received = words(value);
+  return received.length === 2 ? received[1] : undefined;
 }
 
 function spelled(key: string): string {

@@ -14,3 +14,4 @@ export {
 } from './session.ts';
 export type { Ending } from './silence.ts';
 export { answerSubscription, subscribe, unsubscribe } from './subscriptions.ts';
+export { sharedFlags } from './shared-flags.ts';

@@ -1,23 +1,71 @@
 import { parse, type SessionDescription } from 'sdp-transform';
+import type { SdpLine, SdpText } from './sdp-text.ts';
 
 /** Fields that are numbers; in all others digits are text: a codec named 128, an ICE password of digits. */
 const NUMBERS = new Set(['port', 'payload', 'rate', 'ptime', 'maxptime', 'id']);
 
 /**
  * sdp-transform's reading of it, with every field of the type that it promises: by itself it makes a number of whatever
- * looks like one, and leaves text where a number is missing. `undefined` when it cannot be read, or an m= line has no
- * port from 0 to 65535, no media type, no protocol or no format (RFC 8866 §5.14). Never throws.
+ * looks like one, and leaves text where a number is missing. Of the lines that decide anything: m=, c= and a=.
+ * `undefined` when an m= line has no port from 0 to 65535, no media type, no protocol or no format (RFC 8866 §5.14).
+ * Never throws.
  */
-export function parseSdp(text: string): SessionDescription | undefined {
-  let sdp: SessionDescription;
-  try {
-    sdp = typed(parse(text)) as SessionDescription;
-  } catch {
-    return undefined;
-  }
+export function parseSdp({ session, media }: SdpText): SessionDescription | undefined {
+  const sdp = { ...merged(session), media: media.map((part) => ({ rtp: [], fmtp: [], ...merged(part) })) };
   const good = ({ type, port, protocol, payloads }: SessionDescription['media'][number]) =>
     type && protocol && payloads && port >= 0 && port <= 65_535;
-  return sdp.media.every(good) ? sdp : undefined;
+  const read = sdp as unknown as SessionDescription;
+  return read.media.every(good) ? read : undefined;
+}
+
+type Facts = Readonly<Record<string, unknown>>;
+
+/** sdp-transform reads every line by itself: those of one part are laid together as it would. */
+function merged(lines: readonly SdpLine[]): Facts {
+  const out: Record<string, unknown> = {};
+  for (const { text } of lines) {
+    const facts = factsOf(text);
+    for (const key in facts) {
+      const value = facts[key];
+      const before = out[key];
+      // Never into what is shared: the first of a kind is copied.
+      if (Array.isArray(value)) {
+        if (before === undefined) out[key] = [...(value as unknown[])];
+        else (before as unknown[]).push(...(value as unknown[]));
+      } else if (typeof value === 'object') out[key] = Object.assign(before ?? {}, value);
+      else out[key] = value;
+    }
+  }
+  return out;
+}
+
+/** What most calls have in common is read once. */
+const COMMON = /^a=(?:rtpmap|fmtp|rtcp-fb|ptime|sendrecv|sendonly|recvonly|inactive|mid|rtcp-mux|setup|ice-options)\b/;
+const MAX_COMMON = 2000;
+const MAX_COMMON_LENGTH = 200;
+const common = new Map<string, Facts>();
+
+function factsOf(line: string): Facts {
+  const known = common.get(line);
+  if (known) return known;
+  const facts = readLine(line);
+  if (line.length <= MAX_COMMON_LENGTH && COMMON.test(line)) {
+    if (common.size >= MAX_COMMON) common.clear();
+    common.set(line, facts);
+  }
+  return facts;
+}
+
+const NOTHING: Facts = {};
+
+function readLine(line: string): Facts {
+  if (!/^[acm]/.test(line)) return NOTHING;
+  try {
+    const { media, ...session } = parse(line);
+    return typed(media[0] ?? session) as Facts;
+  } catch {
+    return NOTHING;
+  }
 }
 
 /** As deep as sdp-transform goes, which is three. */
@@ -25,10 +73,10 @@ function typed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => typed(item));
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, item]: [string, unknown]) => {
-      if (!NUMBERS.has(key)) return [[key, typed(item)]];
-      return Number.isSafeInteger(item) ? [[key, item]] : [];
-    }),
-  );
+  const out: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) {
+    if (!NUMBERS.has(key)) out[key] = typed(item);
+    else if (Number.isSafeInteger(item)) out[key] = item;
+  }
+  return out;
 }

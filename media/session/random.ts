@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomFillSync, randomInt } from 'node:crypto';
 
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -12,5 +12,16 @@ export function newIce(): { ufrag: string; pwd: string } {
 }
 
 export function randomKey(bytes: number): Buffer {
-  return randomBytes(bytes);
+  if (at + bytes > pool.length) {
+    randomFillSync(pool);
+    at = 0;
+  }
+  const key = Buffer.from(pool.subarray(at, at + bytes));
+  pool.fill(0, at, at + bytes);
+  at += bytes;
+  return key;
 }
+
+// An offer of SDES has a key for each of twelve suites: asking for each by itself costs more than all the rest of it.
+const pool = Buffer.alloc(4096);
+let at = pool.length;

@@ -3,6 +3,7 @@ import { codecsOf, type Codec } from '../../codecs/mod.ts';
 import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
 import { parseSdp } from './parse-sdp.ts';
 import { keySaltLength } from './sdes.ts';
+import type { SdpText } from './sdp-text.ts';
 
 /** What a party says of one media line: everything that decides how we speak with it. */
 export interface RemoteMedia {
@@ -44,7 +45,7 @@ export interface RemoteSdp {
 }
 
 /** `undefined` when it cannot be read. `address`: instead of what c= says, unless ICE decides. Never throws. */
-export function readSdp(text: string, address?: string): RemoteSdp | undefined {
+export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined {
   const sdp = parseSdp(text);
   if (!sdp) return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;

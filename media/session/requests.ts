@@ -18,7 +18,7 @@ export function understand(request: Pick<SdpRequest, 'sdp' | 'flags'>): { text: 
   const { sdp, flags } = request;
   const text = cutSdp(sdp);
   const trusted = !flags.flags.has('SIP-source-address');
-  const remote = text && readSdp(sdp, trusted ? undefined : flags.receivedFrom);
+  const remote = text && readSdp(text, trusted ? undefined : flags.receivedFrom);
   if (!text || !remote || remote.media.length !== text.media.length)
     throw new SessionError('bad-sdp', 'Failed to parse SDP');
   if (text.media.length === 0) throw new SessionError('bad-sdp', 'Error rewriting SDP');

@@ -16,21 +16,45 @@ const MAX_LINES = 2000;
 
 /** `undefined` when it is no SDP. Never throws. */
 export function cutSdp(body: string): SdpText | undefined {
-  const lines = [...body.matchAll(/([^\r\n]*)(\r\n|\n|\r|$)/g)]
-    .map(([, text = '', end = '']): SdpLine => ({ text, end: end === '' ? '\r\n' : end }))
-    .filter(({ text }) => text !== '');
-  if (lines[0]?.text !== 'v=0' || lines.length > MAX_LINES) return undefined;
-  if (lines.some(({ text }) => !/^[a-z]=/.test(text))) return undefined;
   const cut: SdpText = { session: [], media: [] };
-  for (const line of lines) {
-    if (line.text.startsWith('m=')) cut.media.push([line]);
-    else (cut.media.at(-1) ?? cut.session).push(line);
+  let part = cut.session;
+  let count = 0;
+  for (let at = 0; at < body.length;) {
+    const to = lineEnd(body, at);
+    const next = body.charCodeAt(to) === CR && body.charCodeAt(to + 1) === LF ? to + 2 : Math.min(to + 1, body.length);
+    if (to > at) {
+      const line: SdpLine = { text: body.slice(at, to), end: next === to ? '\r\n' : body.slice(to, next) };
+      if (++count > MAX_LINES || (count === 1 && line.text !== 'v=0') || !isField(line.text)) return undefined;
+      if (line.text.startsWith('m=')) cut.media.push((part = [line]));
+      else part.push(line);
+    }
+    at = next;
   }
-  return cut;
+  return count === 0 ? undefined : cut;
+}
+
+const CR = 0x0d;
+const LF = 0x0a;
+
+/** Where the line that begins at `at` ends: at CR, LF or the end of all. */
+function lineEnd(body: string, at: number): number {
+  for (let to = at; to < body.length; to++) {
+    const code = body.charCodeAt(to);
+    if (code === CR || code === LF) return to;
+  }
+  return body.length;
+}
+
+/** One small letter and `=`. */
+function isField(text: string): boolean {
+  const letter = text.charCodeAt(0);
+  return letter >= 0x61 && letter <= 0x7a && text.charCodeAt(1) === 0x3d;
 }
 
 export function joinSdp(text: SdpText): string {
-  return [...text.session, ...text.media.flat()].map((line) => line.text + line.end).join('');
+  let body = '';
+  for (const part of [text.session, ...text.media]) for (const line of part) body += line.text + line.end;
+  return body;
 }
 
 /** A line of ours. */
@@ -44,7 +68,9 @@ export function changed(line: SdpLine, text: string): SdpLine {
 }
 
 export function attributeName(text: string): string | undefined {
-  return /^a=([^:]*)/.exec(text)?.[1];
+  if (!text.startsWith('a=')) return undefined;
+  const colon = text.indexOf(':');
+  return colon < 0 ? text.slice(2) : text.slice(2, colon);
 }
 
 export function connectionOf(address: string): string {

@@ -142,6 +142,11 @@ export interface Side {
   playing: number | undefined;
 }
 
+// One for all sides: a call that stands is to be small.
+const NOTHING: readonly never[] = [];
+const NOBODYS: ReadonlySet<SrtpKey> = new Set();
+const NO_CODING: CodingPolicy = { accepted: [], engaged: false, repacked: false };
+
 export function newSide(): Side {
   return {
     endpoint: undefined,
@@ -149,17 +154,17 @@ export function newSide(): Side {
     remote: undefined,
     flags: undefined,
     protocol: 'RTP/AVP',
-    codecs: [],
-    offered: [],
-    coding: { accepted: [], engaged: false, repacked: false },
+    codecs: NOTHING,
+    offered: NOTHING,
+    coding: NO_CODING,
     ptimeMs: undefined,
     ice: undefined,
     iceOf: undefined,
     icePassed: false,
     dtls: false,
     role: undefined,
-    sdes: [],
-    foreign: new Set(),
+    sdes: NOTHING,
+    foreign: NOBODYS,
     rtcpMux: false,
     onePort: false,
     insertable: false,

@@ -1,7 +1,7 @@
 import type { DataplaneEvent, EndpointStats } from '../../dataplane/mod.ts';
 import type { Session } from '../../session/mod.ts';
 import type { CallNotes, CallTable, EndNotes } from '../calls.ts';
-import type { Sample } from '../quality.ts';
+import { StreamQuality, type Sample } from '../quality.ts';
 import type { MediaEvent } from './event.ts';
 
 /** So many bad samples in a row are an alarm. */
@@ -65,7 +65,8 @@ export function inspectCall(
   for (const end of call.ends.values()) {
     const stats = statsOf(end);
     if (!stats) continue;
-    const sample = end.quality.take(stats, now);
+    if (stats.received.packets > 0) end.quality ??= new StreamQuality();
+    const sample = end.quality?.take(stats, now);
     if (!sample) continue;
     sampled(sample);
     const alarm = alarmOf(end, sample, alarmMos);

@@ -1,6 +1,6 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { lookup } from 'node:dns/promises';
 import { parseHostPort } from '../../../vocabulary/mod.ts';
+import { openRequestSocket, type RequestSocket } from '../../dataplane/mod.ts';
 import { cutCookie, frameOf, readPayload, writePayload } from '../message.ts';
 import type { NgService } from '../service.ts';
 import { cannotListen, plainAddress } from './listen.ts';
@@ -10,9 +10,9 @@ const MAX_DATAGRAM = 65_507;
 
 /** One request a datagram, one datagram a reply. It owns its socket. */
 export class NgUdpServer {
-  readonly #socket: Socket;
+  readonly #socket: RequestSocket;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: RequestSocket) {
     this.#socket = socket;
   }
 
@@ -20,33 +20,24 @@ export class NgUdpServer {
   static async open(listen: string, service: NgService): Promise<NgUdpServer> {
     const at = parseHostPort(listen);
     if (!at) throw new Error(`ng address "${listen}" is not HOST:PORT`);
-    const socket = createSocket({ type: isIPv6(at.address) ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen('udp', listen, error)));
-      socket.bind(at.port, at.address, () => resolve());
-    });
-    socket.removeAllListeners('error');
-    socket.on('error', () => undefined);
-    const server = new NgUdpServer(socket);
-    socket.on('message', (bytes, from) => server.#receive(bytes, from, service));
-    return server;
+    try {
+      const { address } = await lookup(at.address);
+      const socket = openRequestSocket({ address, port: at.port }, (bytes, from, port) => {
+        // Without a port there is nobody to answer.
+        if (port === 0) return;
+        service.handle(bytes, { address: plainAddress(from), transport: 'udp' }, (reply) =>
+          socket.reply(reply.length <= MAX_DATAGRAM ? reply : tooLong(reply), from, port),
+        );
+      });
+      return new NgUdpServer(socket);
+    } catch (error) {
+      throw cannotListen('udp', listen, error as NodeJS.ErrnoException);
+    }
   }
 
-  async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
-  }
-
-  #receive(bytes: Buffer, from: RemoteInfo, service: NgService): void {
-    // Without a port there is nobody to answer.
-    if (from.port === 0) return;
-    service.handle(bytes, { address: plainAddress(from.address), transport: 'udp' }, (reply) => {
-      const fitting = reply.length <= MAX_DATAGRAM ? reply : tooLong(reply);
-      try {
-        this.#socket.send(fitting, from.port, from.address, () => undefined);
-      } catch {
-        // The socket was closed while the command was at work.
-      }
-    });
+  close(): Promise<void> {
+    this.#socket.close();
+    return Promise.resolve();
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "../net/dataplane.h"
 #include "reading.h"
+#include "request_socket.h"
 #include "values.h"
 #include "writing.h"
 
@@ -351,6 +352,7 @@ napi_value init(napi_env env, napi_value exports) {
   napi_value function = nullptr;
   napi_create_function(env, "create", NAPI_AUTO_LENGTH, create, nullptr, &function);
   napi_set_named_property(env, exports, "create", function);
+  exportRequestSockets(env, exports);
   return exports;
 }
 

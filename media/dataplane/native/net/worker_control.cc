@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "worker.h"
 
@@ -44,9 +45,12 @@ bool sameTranscoding(const std::optional<TranscoderConfig>& left, const std::opt
 
 bool Worker::add(Endpoint& endpoint) {
   endpoint.openedAt = monotonicNow();
-  endpoint.sender.ssrc = randomU32();
-  endpoint.lastSequence = static_cast<uint16_t>(randomU32() & 0x7fff);
-  endpoint.sender.lastTimestamp = randomU32();
+  std::array<uint32_t, 3> start{};  // in one system call
+  while (getrandom(start.data(), sizeof(start), 0) != sizeof(start)) {
+  }
+  endpoint.sender.ssrc = start[0];
+  endpoint.lastSequence = static_cast<uint16_t>(start[1] & 0x7fff);
+  endpoint.sender.lastTimestamp = start[2];
   counters_.endpoints.add();
   countBytes(endpoint);
   if (endpoint.shared != nullptr) return true;

@@ -1,0 +1,42 @@
+import type { Bencode } from '../../vocabulary/mod.ts';
+import { readFlags, receivedFrom, text, type MediaFlags } from './flags.ts';
+
+/** What differs from call to call, in its canonical spelling; nothing else of it concerns the flags. */
+const OF_THE_CALL = new Set([
+  'sdp',
+  'command',
+  'call-id',
+  'from-tag',
+  'to-tag',
+  'via-branch',
+  'received-from',
+  'label',
+]);
+
+const MAX_KNOWN = 500;
+const MAX_KEY = 2000;
+const known = new Map<string, MediaFlags>();
+
+/**
+ * {@link readFlags}, once for what a proxy asks for every call: its requests differ in what names the call, and in
+ * nothing else. The calls share the answer. Never throws.
+ */
+export function sharedFlags(command: Readonly<Record<string, Bencode>>): MediaFlags {
+  const asked: Bencode[] = [];
+  for (const key in command) if (!OF_THE_CALL.has(key)) asked.push(key, command[key] as Bencode);
+  const key = JSON.stringify(asked);
+  let flags = known.get(key);
+  if (!flags) {
+    const { label: _label, 'received-from': _from, ...common } = command;
+    flags = readFlags(common);
+    if (key.length > MAX_KEY) return withOwn(flags, command);
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(key, flags);
+  }
+  return withOwn(flags, command);
+}
+
+function withOwn(flags: MediaFlags, { label, 'received-from': from }: Readonly<Record<string, Bencode>>): MediaFlags {
+  if (label === undefined && from === undefined) return flags;
+  return { ...flags, label: text(label) ?? flags.label, receivedFrom: receivedFrom(from) ?? flags.receivedFrom };
+}
