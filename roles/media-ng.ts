@@ -4,10 +4,13 @@ import type { Logger } from 'pino';
 import {
   DtmfLog,
   EVENT_NAMES,
+  gateOperations,
   NgHttpServer,
   NgService,
   NgTcpServer,
   NgUdpServer,
+  playOperations,
+  SoundFiles,
   Webhook,
   type Caller,
   type CommandResult,
@@ -47,6 +50,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     registers: [register],
   });
   let tcp: NgTcpServer | undefined;
+  const sounds = new SoundFiles(dataplane);
   let closed = false;
   const copies = startMediaCopies({
     ...{ recordingDir: config.recordingDir, manager, dataplane, log, register },
@@ -66,8 +70,14 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     clock: () => performance.now(),
     randomCookie: () => randomBytes(8).toString('hex'),
     deleteDelaySeconds: config.deleteDelaySeconds,
+    operations: {
+      ...copies.operations,
+      ...gateOperations(manager),
+      ...playOperations({
+        ...{ manager, dataplane, readSound: (path) => sounds.read(path), publish: (event) => service.publish(event) },
+      }),
+    },
     alarmMos: config.events.qualityAlarmMos,
-    operations: copies.operations,
     onResult(result, caller) {
       requests.inc({ command: result.command, result: result.failed ?? 'ok' });
       logResult(log, result, caller);
@@ -112,6 +122,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     throw error;
   }
   registerMetrics(register, service, webhooks, { tcp, http });
+  registerSounds(register, sounds);
   return { service, listen, copies, close };
 }
 
@@ -121,6 +132,17 @@ function logResult(log: Logger, result: CommandResult, caller: Caller): void {
   if (result.failed) log.warn({ ...about, from: caller.address, reason }, 'ng request refused');
   else if (result.command === 'delete') log.info({ ...about, totals: result.reply['totals'] }, 'media ended');
   else if (result.command !== 'ping') log.debug(about, 'ng request done');
+}
+
+function registerSounds(register: Registry, sounds: SoundFiles): void {
+  new Gauge({
+    name: 'causeway_media_sound_bytes',
+    help: 'Samples of sound files that are kept for the next time they are played.',
+    registers: [register],
+    collect() {
+      this.set(sounds.bytes);
+    },
+  });
 }
 
 function registerMetrics(

@@ -6,9 +6,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { compile, LIBRARY, link, NATIVE } from './sanitized.mjs';
 
-const root = new URL('..', import.meta.url).pathname.replace(/\/$/, '');
-const native = join(root, 'media/dataplane/native');
 const option = (name, otherwise) =>
   process.argv.find((text) => text.startsWith(`--${name}=`))?.slice(name.length + 3) ?? otherwise;
 
@@ -30,7 +29,7 @@ const driver = option('driver', libFuzzer() ? 'libfuzzer' : 'mutation');
 const inputs = Number(option('inputs', '100000'));
 const seed = option('seed', '1');
 const targets = Object.keys(PACKETS).filter((name) => option('only', name).split(',').includes(name));
-const folder = join(native, 'build/fuzz', driver);
+const folder = join(NATIVE, 'build/fuzz', driver);
 
 if (!build()) process.exit(1);
 let failed = 0;
@@ -99,7 +98,7 @@ async function fuzz(name) {
 
 /** Files of hex with comments, in the form that the programs read. */
 function binaries(name, kind) {
-  const from = join(native, 'fuzz', kind, name);
+  const from = join(NATIVE, 'fuzz', kind, name);
   if (!existsSync(from)) return [];
   const to = join(folder, kind, name);
   rmSync(to, { recursive: true, force: true });
@@ -118,35 +117,14 @@ function hex(bytes) {
   return lines.map((line) => `${line.replaceAll(/(..)(?=.)/g, '$1 ')}\n`).join('');
 }
 
-/** make keeps what has not changed: the second run starts at once. */
 function build() {
-  const guided = driver === 'libfuzzer';
-  const headers = join(dirname(dirname(process.execPath)), 'include/node');
-  const sanitizers = '-fsanitize=address,undefined -fno-sanitize-recover=all';
-  const flags = `-std=c++20 -O1 -g -MMD ${sanitizers} -I${headers} -I/usr/include/opus`;
-  const compiler = guided ? `clang++ ${flags} -fsanitize=fuzzer-no-link` : `g++ ${flags}`;
-  const linker = guided ? `clang++ ${sanitizers} -fsanitize=fuzzer` : `g++ ${sanitizers}`;
-  const library = globSync(['core/*.cc', 'net/*.cc'], { cwd: native });
-  const object = (source) => join(folder, `${source.replaceAll('/', '-')}.o`);
-  const sources = [...library, ...targets.map((name) => `fuzz/${name}.cc`)];
-  if (!guided) sources.push('fuzz/mutation_driver.cc');
-  const shared = [...library, ...(guided ? [] : ['fuzz/mutation_driver.cc'])].map(object);
-  const rules = [
-    `all: ${targets.map((name) => join(folder, name)).join(' ')}`,
-    ...sources.map(
-      (source) => `${object(source)}: ${join(native, source)}\n\t${compiler} -c ${join(native, source)} -o $@`,
-    ),
-    ...targets.map((name) => {
-      const objects = [object(`fuzz/${name}.cc`), ...shared].join(' ');
-      return `${join(folder, name)}: ${objects}\n\t${linker} -o $@ ${objects} -lopus -l:libssl.so.3 -l:libcrypto.so.3 -lpthread`;
-    }),
-    `-include ${join(folder, '*.d')}`,
-  ];
+  const kind = driver === 'libfuzzer' ? 'libfuzzer' : 'asan';
+  const own = driver === 'libfuzzer' ? [] : ['fuzz/mutation_driver.cc'];
+  const objects = compile(kind, [...targets.map((name) => `fuzz/${name}.cc`), ...own, ...LIBRARY]);
+  if (objects === undefined) return false;
   mkdirSync(folder, { recursive: true });
-  const input = `${rules.join('\n')}\n`;
-  const result = spawnSync('make', ['-s', '-j2', '-f', '-', 'all'], { input, encoding: 'utf8' });
-  if (result.status !== 0) console.log(result.stderr.slice(0, 4000));
-  return result.status === 0;
+  const shared = objects.slice(targets.length);
+  return targets.every((name, index) => link(kind, join(folder, name), [objects[index], ...shared]));
 }
 
 function run(command, args) {

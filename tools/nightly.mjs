@@ -9,13 +9,6 @@ const [name] = process.argv.slice(2);
 const RUNS = {
   /** A Debian 12 root of its own, and in it the two commands, as a newcomer types them. */
   bare: () => bare(),
-  /** The native tests with a hundred times the mutations. */
-  native: async () =>
-    run(await install(), [
-      join(ROOT, 'tools/native-check.mjs'),
-      '--full',
-      `--seed=${Math.floor(Date.now() / 86_400_000)}`,
-    ]),
   /** Ten million inputs for every parser, native ones and those in TypeScript; guided by coverage where clang can be had. */
   fuzz: async () => {
     const node = await install({ tests: true });

@@ -143,7 +143,8 @@ function isAscii(text: string): boolean {
   return true;
 }
 
-function bytesOf(text: string): Buffer {
+/** The bytes that a string of {@link Bencode} stands for. */
+export function bytesOf(text: string): Buffer {
   if (text.isWellFormed()) return Buffer.from(text, 'utf8');
   // With the flag `u` only lone surrogates match.
   const parts = text.split(/([\uDC80-\uDCFF]+)/u);

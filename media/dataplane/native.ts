@@ -9,10 +9,11 @@ import {
   type Endpoint,
   type EndpointSpec,
   type EndpointStats,
-  type PathSpec,
   type RecordingResult,
   type RemoteSpec,
 } from './port.ts';
+import type { PathSpec } from './path.ts';
+import type { Clip, KeyPress, Playback } from './sound.ts';
 
 /** A recording is whole; told to whoever closed it. */
 interface RecordingEnded {
@@ -41,6 +42,10 @@ interface Native {
   closeRecording(recording: number): void;
   stats(id: number): EndpointStats | undefined;
   closeEndpoint(id: number): void;
+  clip(samples: Int16Array, rate: number): unknown;
+  play(to: number, clip: unknown, playback: Required<Playback>): void;
+  stopPlaying(to: number): { playback: number; positionMs: number } | undefined;
+  press(to: number, key: KeyPress): void;
   idle(olderThanMs: number): number[];
   totals(): DataplaneTotals;
   close(): void;
@@ -87,6 +92,13 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
       return endpoint;
     },
     setPath: (from, to, path) => translated(() => native.setPath(from.id, to.id, path)),
+    clip(samples, rate): Clip {
+      const held = translated(() => native.clip(samples, rate));
+      return { native: held, durationMs: Math.round((samples.length * 1000) / rate), bytes: samples.byteLength };
+    },
+    play: (to, clip, playback) => translated(() => native.play(to.id, clip.native, { ...ONCE, ...playback })),
+    stopPlaying: (to) => translated(() => native.stopPlaying(to.id)),
+    press: (to, key) => translated(() => native.press(to.id, key)),
     tap: (from, to, on) => translated(() => native.tap(from.id, to.id, on)),
     openRecording(file) {
       const id = translated(() => native.openRecording({ file }));
@@ -113,6 +125,8 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     },
   };
 }
+
+const ONCE = { times: 1, startMs: 0, limitMs: 0, mutePeer: false, behind: false } as const;
 
 function endpointOf(
   native: Native,

@@ -1,4 +1,6 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
+import type { PathSpec } from './path.ts';
+import type { Clip, KeyPress, Playback } from './sound.ts';
 
 /**
  * The verbs that media/session asks of the packet path. Packets of an established flow never cross this
@@ -20,6 +22,23 @@ export interface Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint;
   /** What arrives at `from` leaves by `to`; `undefined` stops it. One path per direction; a new spec replaces the old one without losing packets. */
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void;
+  /** Sound for {@link play}: mono, 16 bit. Shared by all who play it. @throws DataplaneError `bad-argument` */
+  clip(samples: Int16Array, rate: number): Clip;
+  /**
+   * Mixed into the one stream that leaves by `to`: one SSRC, sequence numbers and timestamps that go on, before, meanwhile
+   * and afterwards. Where packets are relayed they are decoded and encoded meanwhile (`codable` of its path). When it
+   * has ended: `played`. It replaces what plays there, without a word about that.
+   * @throws DataplaneError `bad-argument` when no path leads to `to`, when nothing of it can be coded, or when too much is
+   * waiting behind.
+   */
+  play(to: Endpoint, clip: Clip, playback: Playback): void;
+  /** @returns what was stopped and where in its clip, `undefined` when nothing played. */
+  stopPlaying(to: Endpoint): { readonly playback: number; readonly positionMs: number } | undefined;
+  /**
+   * A telephone-event of ours (RFC 4733) into what leaves by `to`, behind those that wait; who speaks is not heard
+   * meanwhile. @throws DataplaneError `bad-argument` when 32 are waiting.
+   */
+  press(to: Endpoint, key: KeyPress): void;
   /**
    * Starts or ends copies: what arrives at `from`, decrypted and of a source that may be heard, is also sent by `to` as it
    * came, with its SSRC, before any gate. Both need the same affinity. At most 8 of one endpoint; closing either ends it.
@@ -170,62 +189,6 @@ export interface SrtpKey {
   readonly unencryptedRtp?: boolean;
   readonly unencryptedRtcp?: boolean;
   readonly unauthenticatedRtp?: boolean;
-}
-
-export type PathSpec = PathGate & PathMode;
-
-/** What is held back on the way. A change of these alone touches nothing else of the path. */
-export interface PathGate {
-  /**
-   * `blocked`: dropped. `silent`: the payload becomes the codec's silence (G.711, G.722 by their static types; of other
-   * codecs dropped), sequence numbers and timestamps stay. Telephone-events pass both. Default: open.
-   */
-  readonly gate?: 'open' | 'blocked' | 'silent';
-  readonly events?: {
-    /** The sender's telephone-event payload types (RFC 4733). */
-    readonly formats: readonly { readonly pt: number; readonly clockRate: number }[];
-    /** Raises `dtmf`, on relay paths too. */
-    readonly detect: boolean;
-    /** Drops them. */
-    readonly block: boolean;
-  };
-}
-
-export type PathMode =
-  | {
-      /** Packets pass with header and payload untouched (but for SRTP). RTCP is relayed too. */
-      readonly mode: 'relay';
-    }
-  | {
-      readonly mode: 'transcode';
-      /** What the sender may send, by payload type. */
-      readonly in: readonly PayloadFormat[];
-      /** What the receiver gets. */
-      readonly out: PayloadFormat;
-      /** telephone-event goes through with payload type and clock changed. */
-      readonly dtmf: readonly {
-        readonly inPt: number;
-        readonly inClock: number;
-        readonly outPt: number;
-        readonly outClock: number;
-      }[];
-      /** Bounds of the jitter buffer's target delay. */
-      readonly jitter: { readonly minMs: number; readonly maxMs: number };
-    };
-
-export interface PayloadFormat {
-  readonly pt: number;
-  readonly codec: 'PCMU' | 'PCMA' | 'opus' | 'CN';
-  readonly clockRate: number;
-  readonly channels: number;
-  readonly ptimeMs: number;
-  /** Opus only: encoder settings (RFC 7587). `maxPlaybackRate` also bounds the rate we decode to. */
-  readonly opus?: {
-    readonly bitrate?: number;
-    readonly fec: boolean;
-    readonly dtx: boolean;
-    readonly maxPlaybackRate?: number;
-  };
 }
 
 export interface StreamStats {
@@ -380,6 +343,8 @@ export type DataplaneEvent =
       readonly state: 'connected' | 'failed';
       readonly reason?: string;
     }
+  /** A playback has come to its end by itself. */
+  | { readonly type: 'played'; readonly endpoint: number; readonly playback: number }
   | { readonly type: 'ice'; readonly endpoint: number; readonly remote: HostPort }
   | { readonly type: 'first-packet'; readonly endpoint: number };
 

@@ -123,7 +123,7 @@ function subscriberOf(session: Session, { party, lines }: Subscription, now: num
     subscriptions: heard,
     subscribers: [],
     medias: lines.map(({ side }, index) =>
-      mediaOf(session, { index, a: side, b: side, passed: false }, 'a', side.endpoint?.stats(), now),
+      mediaOf(session, { index, a: side, b: side, agreed: undefined }, 'a', side.endpoint?.stats(), now),
     ),
   };
 }

@@ -21,6 +21,8 @@ export const REASONS = {
   badAddress: 'Failed to parse network address',
   noSuchAddress: 'Failed to match address to any tag',
   noMedia: 'No media file specified',
+  /** Behind it: file, blob or database. */
+  notPlayed: 'Failed to start media playback from',
   badCode: "Out of range 'code' specified",
   noSubscribed: 'No call participant specified',
   noneMatched: 'No monologues matched',
@@ -28,6 +30,7 @@ export const REASONS = {
   /** Our own. */
   notHere: 'Not supported by this node',
   noConnection: 'Events need a connection: ng over TCP or WebSocket',
+  notPressed: 'No way to send this key to the other party',
   badEvents: 'No such event',
 } as const;
 

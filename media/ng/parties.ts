@@ -18,7 +18,7 @@ export interface SelectedParty {
  */
 export function selectParties(session: Session, message: Dictionary): readonly SelectedParty[] | undefined {
   const everybody = session.dialogues.flatMap((dialogue) => [partyOf(dialogue, 'a'), partyOf(dialogue, 'b')]);
-  if (wordsOf(message['flags']).has('all') || wordsOf(message['all']).has('all')) return everybody;
+  if (isForAll(message)) return everybody;
   const label = optional(message, 'label') ?? optional(message, 'from-label');
   if (label !== undefined) {
     return some(everybody, ({ dialogue, which }) => dialogue[which].label === label, REASONS.noSuchLabel);
@@ -35,6 +35,11 @@ export function selectParties(session: Session, message: Dictionary): readonly S
   const fromTag = optional(message, 'from-tag');
   if (fromTag === undefined) return undefined;
   return some(everybody, ({ tag }) => tag === fromTag, REASONS.noSuchTag);
+}
+
+/** By the flag or, as newer clients have it, by the key. */
+export function isForAll(message: Dictionary): boolean {
+  return wordsOf(message['flags']).has('all') || wordsOf(message['all']).has('all');
 }
 
 function partyOf(dialogue: Dialogue, which: 'a' | 'b'): SelectedParty {

@@ -36,6 +36,9 @@ export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }:
   if (session.dialogues.length >= MAX_DIALOGUES)
     throw new SessionError('full', `more than ${MAX_DIALOGUES} branches in one call`);
   const dialogue = newDialogue(session, { viaBranch, a: newParty(fromTag), b: newParty(toTag) });
+  // A party that is held back stays so in another branch.
+  const known = session.dialogues.flatMap(({ a, b }) => [a, b]).find(({ tag }) => tag === fromTag);
+  if (known) Object.assign(dialogue.a.gates, known.gates);
   session.dialogues.push(dialogue);
   return { dialogue, from: 'a' };
 }

@@ -1,5 +1,6 @@
 import type { Codec } from '../../codecs/mod.ts';
 import type { EndpointStats, SourceRecord } from '../dataplane/mod.ts';
+import type { Gates } from './gates.ts';
 import { newSide, type Dialogue, type Party, type Session, type Side, type Subscription } from './session.ts';
 import { isSecure, passedThrough } from './transport.ts';
 
@@ -15,10 +16,10 @@ export function explain(session: Session, now: number): string[] {
     if (session.dialogues.length > 1 || dialogue.viaBranch !== undefined)
       lines.push(`branch ${dialogue.viaBranch ?? '(none)'}${deletion(dialogue, now)}`);
     for (const line of dialogue.lines) {
-      lines.push(
-        ...explainSide(dialogue.published ? 'the publisher' : 'the caller', dialogue.a, line.a, line.b, line.index),
-      );
-      if (!dialogue.published) lines.push(...explainSide('the called', dialogue.b, line.b, line.a, line.index));
+      const caller = dialogue.published ? 'the publisher' : 'the caller';
+      lines.push(...explainSide(caller, dialogue.a, line.a, line.b, line.index, session.gates));
+      if (dialogue.published) continue;
+      lines.push(...explainSide('the called', dialogue.b, line.b, line.a, line.index, session.gates));
     }
   }
   for (const subscription of session.subscriptions.values()) lines.push(...explainSubscription(subscription));
@@ -42,7 +43,7 @@ function deletion({ deleteAt }: Dialogue, now: number): string {
   return deleteAt === undefined ? '' : `: deleted, media goes on for ${seconds(deleteAt - now)}`;
 }
 
-function explainSide(role: string, party: Party, side: Side, other: Side, index: number): string[] {
+function explainSide(role: string, party: Party, side: Side, other: Side, index: number, all: Gates): string[] {
   const { remote } = side;
   const who = `${role}${party.tag === undefined ? ', no tag yet' : ` ${party.tag}`}${party.label === undefined ? '' : ` (${party.label})`}`;
   const head = `line ${index + 1}, ${who}`;
@@ -54,8 +55,21 @@ function explainSide(role: string, party: Party, side: Side, other: Side, index:
     `  our end: ${side.endpoint.rtp.address}:${side.endpoint.rtp.port}${side.onePort || !side.endpoint.rtcp ? ', RTCP on the same port' : `, RTCP on ${side.endpoint.rtcp.port}`}`,
     `  chosen: ${names(side.codecs)} over ${side.protocol}; ${coding(side, other)}`,
     `  keys: ${keys(side, other, stats)}`,
+    ...heldBack(party.gates, all).map((line) => `  ${line}`),
+    ...(side.playing === undefined ? [] : ['  hears something that is played']),
     ...explainSource(side, stats).map((line) => `  ${line}`),
     `  packets: ${stats.received.packets} heard (${stats.received.lost} lost, jitter ${stats.received.jitterMs.toFixed(1)} ms), ${stats.sent.packets} sent${drops(stats)}`,
+  ];
+}
+
+/** Why a party that speaks is not heard. */
+function heldBack(own: Gates, all: Gates): string[] {
+  const whose = (held: keyof Gates) => (own[held] ? 'of this party' : all[held] ? 'of the whole call' : undefined);
+  const said = (words: string, held: keyof Gates) => (whose(held) === undefined ? [] : [`${words}, ${whose(held)}`]);
+  return [
+    ...said('blocked: dropped but for keys', 'blocked'),
+    ...said('silenced: silence in its place', 'silenced'),
+    ...said('keys blocked: dropped', 'dtmfBlocked'),
   ];
 }
 

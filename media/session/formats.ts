@@ -119,8 +119,7 @@ export function pathBetween(
   transcode: boolean,
 ): PathSpec {
   if (!transcode || !from.speech || !to.speech) return { mode: 'relay' };
-  const receivable = from.codecs.filter((codec) => isSpeech(codec) && canTranscode(codec));
-  const inFormats = receivable.map((codec) => formatOf(codec, from.ptimeMs)).filter((format) => format !== undefined);
+  const inFormats = codableFormats(from.codecs, from.ptimeMs);
   const out = formatOf(to.speech, to.ptimeMs);
   if (inFormats.length === 0 || !out) return { mode: 'relay' };
   const target = eventFor(to.codecs, to.speech);
@@ -130,6 +129,14 @@ export function pathBetween(
         .map((event) => ({ inPt: event.pt, inClock: event.clockRate, outPt: target.pt, outClock: target.clockRate }))
     : [];
   return { mode: 'transcode', in: inFormats, out, dtmf, jitter: JITTER };
+}
+
+/** Of what a party hears, that into which something can be mixed. */
+export function codableFormats(codecs: readonly Codec[], ptimeMs: number | undefined): readonly PayloadFormat[] {
+  return codecs
+    .filter((codec) => isSpeech(codec) && canTranscode(codec))
+    .map((codec) => formatOf(codec, ptimeMs))
+    .filter((format) => format !== undefined);
 }
 
 function formatOf(codec: Codec, ptimeMs: number | undefined): PayloadFormat | undefined {

@@ -1,11 +1,12 @@
-import { isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
 import { compose, type ComposedLine, type Composing } from './compose.ts';
 import { headingOf } from './copy-text.ts';
 import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
+import { openGates, type Gates } from './gates.ts';
 import { chooseInterface } from './interfaces.ts';
-import { agree, codingPolicy, offeredCodecs, pathBetween, type Agreement } from './formats.ts';
+import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
+import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { publish, type CopyParts } from './publications.ts';
 import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
@@ -125,6 +126,19 @@ export class SessionManager {
     return removed;
   }
 
+  /** Holds back what parties, or the session's all, send, or opens it again. It stays over re-INVITEs. */
+  gate(session: Session, whose: readonly { readonly gates: Gates }[], change: Partial<Gates>): void {
+    for (const { gates } of whose) Object.assign(gates, change);
+    this.#reconnect(session);
+  }
+
+  /** From now on something can be put into what these sides are sent, where it can be coded. */
+  insertable(session: Session, sides: readonly Side[]): void {
+    const fresh = sides.filter((side) => !side.insertable);
+    for (const side of fresh) side.insertable = true;
+    if (fresh.length > 0) this.#reconnect(session);
+  }
+
   /** Closes every endpoint of the dialogues. */
   release(session: Session): void {
     for (const dialogue of session.dialogues) closeLines(dialogue.lines);
@@ -170,12 +184,18 @@ export class SessionManager {
     for (const session of this.all()) this.#end(session);
   }
 
+  #reconnect(session: Session): void {
+    for (const dialogue of session.dialogues)
+      for (const line of dialogue.lines) connectLine(this.#options.dataplane, session, dialogue, line);
+  }
+
   #open(callId: string, now: number): Session {
     if (this.draining) throw new SessionError('draining', 'This node is draining');
     if (this.#sessions.size >= this.#options.maxSessions)
       throw new SessionError('full', 'Parallel session limit reached');
     const times = { createdAt: now, lastSignalAt: now };
-    const session: Session = { callId, ...times, dialogues: [], subscriptions: new Map(), attached: new Set() };
+    const beside = { gates: openGates(), subscriptions: new Map(), attached: new Set<never>() };
+    const session: Session = { callId, ...times, ...beside, dialogues: [] };
     this.#sessions.set(callId, session);
     return session;
   }
@@ -249,7 +269,7 @@ export class SessionManager {
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
     // In a re-INVITE the offerer may have moved: it must be heard at once.
     // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    fromSide.endpoint?.configure(remoteSpec(fromSide, line.passed));
+    fromSide.endpoint?.configure(remoteSpec(fromSide, line.agreed?.passing));
     return {
       side: toSide,
       codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
@@ -275,7 +295,7 @@ export class SessionManager {
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
       if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, line, from, media, flags, another);
+      return this.#answerLine(session, dialogue, line, from, media, flags, another);
     });
     const asked = dialogue.lines[0]?.[from].flags;
     const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
@@ -285,6 +305,7 @@ export class SessionManager {
 
   #answerLine(
     session: Session,
+    dialogue: Dialogue,
     line: Line,
     from: 'a' | 'b',
     media: RemoteMedia,
@@ -307,7 +328,6 @@ export class SessionManager {
         ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
         : { forOfferer: media.codecs, transcode: undefined };
     const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
-    line.passed = pass;
     decideAnswered(offerSide, answerSide, flags, pass);
     openSide(
       dataplane,
@@ -321,7 +341,10 @@ export class SessionManager {
     offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
     offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
     answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
-    this.#connect(offerSide, answerSide, agreed.transcode);
+    const { transcode } = agreed;
+    const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
+    line.agreed = { from, speech: a && b && { a, b }, passing: pass };
+    connectLine(dataplane, session, dialogue, line);
     return {
       side: offerSide,
       codecs: media.carriage === 'rtp' ? agreed.forOfferer : undefined,
@@ -342,25 +365,6 @@ export class SessionManager {
   ): string {
     const { dataplane } = this.#options;
     return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
-  }
-
-  #connect(offerSide: Side, answerSide: Side, transcode: { offerer: Codec; answerer: Codec } | undefined): void {
-    const { dataplane } = this.#options;
-    if (!offerSide.endpoint || !answerSide.endpoint) return;
-    const end = (side: Side, chosen: Codec | undefined) => ({
-      codecs: side.codecs,
-      speech: chosen ?? side.codecs.find(isSpeech),
-      ptimeMs: side.ptimeMs ?? side.remote?.ptimeMs,
-    });
-    const offerer = end(offerSide, transcode?.offerer);
-    const answerer = end(answerSide, transcode?.answerer);
-    dataplane.setPath(offerSide.endpoint, answerSide.endpoint, pathBetween(offerer, answerer, transcode !== undefined));
-    const numbers = new Set(answerSide.codecs.map(({ pt }) => pt));
-    const accepted = answerSide.offered.filter(
-      (codec) => !numbers.has(codec.pt) && answerSide.codecs.some((other) => sameCodec(other, codec)),
-    );
-    const sender = { ...answerer, codecs: [...answerer.codecs, ...accepted] };
-    dataplane.setPath(answerSide.endpoint, offerSide.endpoint, pathBetween(sender, offerer, transcode !== undefined));
   }
 }
 

@@ -2,6 +2,7 @@ import type { Endpoint, SrtpKey } from '../dataplane/mod.ts';
 import type { Codec } from '../../codecs/mod.ts';
 import type { MediaFlags } from './flags.ts';
 import type { CodingPolicy } from './formats.ts';
+import { openGates, type Gates } from './gates.ts';
 import type { RemoteMedia, SdesLine } from './remote-media.ts';
 
 /** A call on this node: one ng call-id. */
@@ -10,6 +11,8 @@ export interface Session {
   /** Epoch ms. */
   readonly createdAt: number;
   lastSignalAt: number;
+  /** Of everybody, beside each party's own. */
+  readonly gates: Gates;
   readonly dialogues: Dialogue[];
   /** By their to-tags. */
   readonly subscriptions: Map<string, Subscription>;
@@ -70,6 +73,7 @@ export interface Party {
   label: string | undefined;
   /** Its last offer had a BUNDLE group. */
   bundled: boolean;
+  readonly gates: Gates;
   /** What this party was last told, where ng's `replace` wants it steady. */
   told: Told | undefined;
   /** Of its last description, for whoever subscribes to it. */
@@ -88,8 +92,17 @@ export interface Line {
   readonly index: number;
   readonly a: Side;
   readonly b: Side;
-  /** SRTP goes through unopened, since both parties have each other's keys. */
-  passed: boolean;
+  /** By the last answer. */
+  agreed: Agreed | undefined;
+}
+
+export interface Agreed {
+  /** Who had offered. */
+  readonly from: 'a' | 'b';
+  /** Undefined: packets pass as they are. */
+  readonly speech: { readonly a: Codec; readonly b: Codec } | undefined;
+  /** SRTP goes through unopened. */
+  readonly passing: boolean;
 }
 
 /** Our end towards one party for one media line. */
@@ -123,6 +136,10 @@ export interface Side {
   rtcpMux: boolean;
   /** RTCP has no port of its own. */
   onePort: boolean;
+  /** Something is, or has been, put into what this party hears. */
+  insertable: boolean;
+  /** Names what is being played to it. */
+  playing: number | undefined;
 }
 
 export function newSide(): Side {
@@ -145,15 +162,17 @@ export function newSide(): Side {
     foreign: new Set(),
     rtcpMux: false,
     onePort: false,
+    insertable: false,
+    playing: undefined,
   };
 }
 
 export function newLine(index: number): Line {
-  return { index, a: newSide(), b: newSide(), passed: false };
+  return { index, a: newSide(), b: newSide(), agreed: undefined };
 }
 
 export function newParty(tag: string | undefined): Party {
-  return { tag, label: undefined, bundled: false, told: undefined, said: undefined };
+  return { tag, label: undefined, bundled: false, gates: openGates(), told: undefined, said: undefined };
 }
 
 /** What the caller of ng is told; `code` is for metrics. */

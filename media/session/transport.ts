@@ -119,6 +119,8 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
     ...(raw ? { raw } : {}),
   });
   side.endpoint?.close();
+  // What was played there has ended with it.
+  side.playing = undefined;
   side.endpoint = endpoint;
   side.opened = kind;
 }

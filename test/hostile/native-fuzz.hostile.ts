@@ -10,7 +10,11 @@ describe('the native parsers, SRTP, demultiplexing and the audio pipeline under 
   this.timeout(290_000);
 
   it('stand 100,000 inputs each, and those that were found before', async () => {
-    const child = spawn(process.execPath, ['tools/native-fuzz.mjs', '--inputs=100000', '--seed=1'], { cwd: ROOT });
+    const child = spawn(
+      process.execPath,
+      ['tools/native-fuzz.mjs', '--driver=mutation', '--inputs=100000', '--seed=1'],
+      { cwd: ROOT },
+    );
     let output = '';
     child.stdout.on('data', (chunk) => (output += chunk));
     child.stderr.on('data', (chunk) => (output += chunk));

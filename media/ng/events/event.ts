@@ -44,7 +44,7 @@ export type MediaEvent =
       /** dBm0 without its sign. */
       readonly volume: number;
     })
-  | (About & { readonly type: 'playback-ended'; readonly reason: 'finished' | 'stopped' | 'failed' })
+  | (About & { readonly type: 'playback-ended'; readonly reason: 'finished' | 'stopped' })
   | (About & { readonly type: 'recording-closed'; readonly file: string; readonly durationMs: number })
   | (OfStream & {
       readonly type: 'quality-alarm';

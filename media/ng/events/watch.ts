@@ -28,6 +28,11 @@ export function readDataplaneEvent(calls: CallTable, event: DataplaneEvent): Med
       };
     case 'dtmf':
       return dtmfOf(end, event);
+    case 'played':
+      // Others are keys as tones, or have been replaced.
+      if (end.side.playing !== event.playback) return undefined;
+      end.side.playing = undefined;
+      return { type: 'playback-ended', callId: about.callId, tag: about.tag, reason: 'finished' };
     case 'first-packet':
       return { type: 'media-started', ...about, source: end.learned };
     case 'dtls':

@@ -58,7 +58,7 @@ export function pureService(
 export function realService(
   base: number,
   options: Partial<ServiceOptions> = {},
-  operations: (manager: SessionManager, plane: Dataplane) => Operations = () => ({}),
+  operations: (manager: SessionManager, plane: Dataplane, publish: NgService['publish']) => Operations = () => ({}),
 ) {
   const plane: Dataplane = createDataplane({
     interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
@@ -74,14 +74,14 @@ export function realService(
     timeoutSeconds: 60,
   });
   let cookies = 0;
-  const service = new NgService({
+  const service: NgService = new NgService({
     manager,
     dataplane: plane,
     interfaces: [{ name: 'default', address: '127.0.0.1', min: base, max: base + 99 }],
     now: () => Date.now(),
     clock: () => performance.now(),
     randomCookie: () => `push${++cookies}`,
-    operations: operations(manager, plane),
+    operations: operations(manager, plane, (event) => service.publish(event)),
     ...options,
   });
   plane.onEvent((event) => service.dataplaneEvent(event));

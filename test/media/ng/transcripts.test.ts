@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import type { Clip } from '../../../media/dataplane/mod.ts';
 import { runMediaCommand } from '../../../media/ng/media-commands.ts';
-import { copyOperations, runCommand, type Operations } from '../../../media/ng/mod.ts';
+import { copyOperations, gateOperations, playOperations, runCommand, type Operations } from '../../../media/ng/mod.ts';
 import type { CommandName } from '../../../media/ng/spelling.ts';
 import { SessionManager } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
@@ -35,7 +36,11 @@ describe('what rtpengine 10.5 replied to offers, answers and subscriptions', () 
     let known = '';
     /** Tags that rtpengine made up, and ours. */
     const tags = new Map<unknown, Bencode>();
-    const operations = copyOperations(manager);
+    const operations: Operations = {
+      ...copyOperations(manager),
+      ...gateOperations(manager),
+      ...playOperations({ manager, dataplane: plane, readSound: beep(plane), publish: () => undefined }),
+    };
     for (const exchange of readTranscript(file)) {
       const { request, sdp, reply, replySdp } = exchange;
       const command = request['command'] as CommandName;
@@ -59,6 +64,14 @@ describe('what rtpengine 10.5 replied to offers, answers and subscriptions', () 
     }
   }
 });
+
+/** The second of sound that was played. */
+function beep(plane: PlaneDouble): (file: string) => Promise<Clip> {
+  return (file) =>
+    file === 'beep.wav'
+      ? Promise.resolve(plane.clip(new Int16Array(8000), 8000))
+      : Promise.reject(new Error('no such file'));
+}
 
 function ask(manager: SessionManager, message: Record<string, Bencode>): Record<string, Bencode> {
   return runCommand(manager, message, NOW).reply as Record<string, Bencode>;

@@ -1,8 +1,11 @@
 import {
   DataplaneError,
+  type Clip,
   type Dataplane,
   type Endpoint,
   type EndpointSpec,
+  type KeyPress,
+  type Playback,
   type PathSpec,
   type Recording,
   type RemoteSpec,
@@ -23,6 +26,9 @@ export class PlaneDouble implements Dataplane {
   } as const;
   readonly open = new Map<number, OpenEnd>();
   readonly paths = new Map<string, PathSpec>();
+  /** By endpoint, in the order in which they are to be heard. */
+  readonly playing = new Map<number, readonly { readonly clip: Clip; readonly playback: Playback }[]>();
+  readonly pressed: { readonly endpoint: number; readonly key: KeyPress }[] = [];
   /** `from to` of the copies. */
   readonly taps = new Set<string>();
   /** Files, and the endpoints that are recorded in them. */
@@ -71,6 +77,29 @@ export class PlaneDouble implements Dataplane {
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void {
     if (path) this.paths.set(`${from.id} ${to.id}`, path);
     else this.paths.delete(`${from.id} ${to.id}`);
+  }
+
+  clip(samples: Int16Array, rate: number): Clip {
+    return { native: samples, durationMs: (samples.length * 1000) / rate, bytes: samples.byteLength };
+  }
+
+  play(to: Endpoint, clip: Clip, playback: Playback): void {
+    const way = [...this.paths].find(([key]) => key.endsWith(` ${to.id}`));
+    if (!way) throw new DataplaneError('bad-argument', 'nothing is sent to this party yet');
+    if (way[1].mode === 'relay' && (way[1].codable ?? []).length === 0)
+      throw new DataplaneError('bad-argument', 'what this party hears cannot be coded here');
+    const waiting = playback.behind === true ? (this.playing.get(to.id) ?? []) : [];
+    this.playing.set(to.id, [...waiting, { clip, playback }]);
+  }
+
+  stopPlaying(to: Endpoint): { readonly playback: number; readonly positionMs: number } | undefined {
+    const [first] = this.playing.get(to.id) ?? [];
+    this.playing.delete(to.id);
+    return first && { playback: first.playback.id, positionMs: 120 };
+  }
+
+  press(to: Endpoint, key: KeyPress): void {
+    this.pressed.push({ endpoint: to.id, key });
   }
 
   tap(from: Endpoint, to: Endpoint, on: boolean): void {

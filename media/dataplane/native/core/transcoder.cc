@@ -1,5 +1,6 @@
 // The pipeline of one direction. Playout is by timestamps: a missing sequence number is a loss, a jump of the timestamp
-// without one is silence (RFC 3551 §4.1), an empty buffer is a delay that is made up for later by shortening.
+// without one is silence (RFC 3551 §4.1), an empty buffer is a delay that is made up for later by shortening. One file, and
+// a long one: its steps share the state of the frame that is being made.
 #include "transcoder.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "event_passage.h"
 #include "media_clock.h"
 #include "packet_buffer.h"
+#include "player.h"
 #include "rtp.h"
 #include "transcoder_config.h"
 #include "waveform.h"
@@ -32,7 +34,8 @@ class TranscoderImpl final : public Transcoder {
         outTimestamp_(config.firstTimestamp),
         frameSamples_(rate * config.out.ptimeMs / 1000),
         frameTicks_(config.out.clockRate * config.out.ptimeMs / 1000),
-        frameUs_(Micros{config.out.ptimeMs} * 1000) {
+        frameUs_(Micros{config.out.ptimeMs} * 1000),
+        marker_(config.marker) {
     pcm_.reserve(rate / 5);
     decoded_.reserve(rate / 5);
   }
@@ -83,9 +86,13 @@ class TranscoderImpl final : public Transcoder {
       const Micros tick = nextTick_;
       nextTick_ += frameUs_;
       // What is left then is less than a frame that stretching has made, or waits for a moment that its timestamp names.
-      if (tick - lastHeard_ > kIdleUs) {
+      if (!inputIdle_ && tick - lastHeard_ > kIdleUs) {
         buffer_.clear();
         pcm_.clear();
+        inputIdle_ = true;
+      }
+      if (inputIdle_ && (player_ == nullptr || player_->ended())) {
+        player_ = nullptr;
         nextTick_ = kNever;
         idleSince_ = tick;
         return 0;
@@ -95,6 +102,13 @@ class TranscoderImpl final : public Transcoder {
       if (length > 0) return length;
     }
     return 0;
+  }
+
+  void mixIn(Player* player, Micros begin) override {
+    player_ = player;
+    if (player == nullptr || nextTick_ != kNever) return;
+    passSilence(begin);
+    nextTick_ = begin;
   }
 
   void expectLoss(double share) override { encoder_->expectLoss(share); }
@@ -137,12 +151,12 @@ class TranscoderImpl final : public Transcoder {
     const Micros place = clock_.place(header.timestamp, config_.in[inFormat_].clockRate, now, anew);
     if (anew) delay_.reset();
     // After silence the buffer fills anew: how long the silence was says nothing about the network.
-    if (nextTick_ == kNever) delay_.rebase();
+    if (inputIdle_) delay_.rebase();
     delay_.arrived(now, place);
     PacketBuffer::Slot* slot = store(header, payload, static_cast<uint8_t>(format), false);
     if (slot == nullptr) return;
     slot->comfortNoise = noise;
-    if (nextTick_ == kNever) start(now);
+    if (inputIdle_) start(now);
   }
 
   PacketBuffer::Slot* store(const RtpHeader& header, std::span<const uint8_t> payload, uint8_t format, bool skip) {
@@ -188,15 +202,24 @@ class TranscoderImpl final : public Transcoder {
 
   // The first packet, or the first after silence: playing begins when the target delay has passed.
   void start(Micros now) {
-    const Micros begin = now + Micros{delay_.targetMs()} * 1000;
-    if (idleSince_ > 0) {
-      const Micros silent = std::max<Micros>(0, (begin - idleSince_) / frameUs_);
-      outTimestamp_ += static_cast<uint32_t>(silent) * frameTicks_;
-    }
-    nextTick_ = begin;
-    marker_ = true;
+    inputIdle_ = false;
+    inputFrom_ = now + Micros{delay_.targetMs()} * 1000;
     expectedKnown_ = false;
     levelMs_ = delay_.targetMs();
+    // Something else is being heard: the clock runs.
+    if (nextTick_ != kNever) return;
+    passSilence(inputFrom_);
+    nextTick_ = inputFrom_;
+    marker_ = true;
+  }
+
+  // Nothing was sent since; its time has passed all the same.
+  void passSilence(Micros until) {
+    if (idleSince_ <= 0) return;
+    const Micros silent = std::max<Micros>(0, (until - idleSince_) / frameUs_);
+    outTimestamp_ += static_cast<uint32_t>(silent) * frameTicks_;
+    idleSince_ = 0;
+    if (silent > 0) marker_ = true;
   }
 
   // Where an event that begins now stands on the time line that we send.
@@ -207,11 +230,14 @@ class TranscoderImpl final : public Transcoder {
 
   // One frame of `frameSamples_`, encoded; 0 when nothing is to be sent.
   size_t frame(Micros now, std::span<uint8_t> out) {
-    playing_ = true;
-    // Each turn adds samples or advances the sequence; the bound is for what a hostile sender may contrive.
-    for (int turn = 0; pcm_.size() < frameSamples_ && turn < 200; turn++) pull();
+    if (!inputIdle_ && now >= inputFrom_) {
+      playing_ = true;
+      // Each turn adds samples or advances the sequence; the bound is for what a hostile sender may contrive.
+      for (int turn = 0; pcm_.size() < frameSamples_ && turn < 200; turn++) pull();
+    }
     if (pcm_.size() < frameSamples_) pcm_.resize(frameSamples_, 0);
-    stats_.playedMs += config_.out.ptimeMs;
+    if (!inputIdle_) stats_.playedMs += config_.out.ptimeMs;
+    if (player_ != nullptr) player_->mix(std::span(pcm_).first(frameSamples_), rate_);
     const bool suppressed = events_.active(now);
     size_t length = 0;
     if (!suppressed) {
@@ -377,7 +403,10 @@ class TranscoderImpl final : public Transcoder {
   const Micros frameUs_;
   Micros nextTick_ = kNever;
   Micros idleSince_ = 0;
-  bool marker_ = true;
+  bool marker_;
+  Player* player_ = nullptr;
+  bool inputIdle_ = true;  // nobody is heard, and what was heard has been played
+  Micros inputFrom_ = 0;   // when playing of what is heard begins
 
   EventPassage events_;
 };

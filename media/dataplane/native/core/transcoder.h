@@ -46,6 +46,7 @@ struct TranscoderConfig {
   uint32_t ssrc = 0;
   uint16_t firstSequence = 0;
   uint32_t firstTimestamp = 0;
+  bool marker = true;  // on the first packet
 };
 
 struct TranscoderStats {
@@ -63,6 +64,8 @@ struct TranscoderStats {
   uint32_t bufferedMs = 0;
 };
 
+class Player;
+
 class Transcoder {
  public:
   // Null, with a reason in `error`, when a codec cannot be made.
@@ -79,6 +82,9 @@ class Transcoder {
   // One plain RTP packet into `out` (at least 1,500 bytes); its length, 0 when nothing is due.
   // Call until it gives 0.
   virtual size_t poll(Micros now, std::span<uint8_t> out) = 0;
+  // What is mixed into what is sent from `begin` on, whether anybody is heard or not, until it ends; null: no more of it.
+  // It outlives the transcoder, or is taken back.
+  virtual void mixIn(Player* player, Micros begin) = 0;
   // Of a receiver's report (RFC 3550 §6.4.1): the share of our packets that it misses, 0 to 1.
   virtual void expectLoss(double share) = 0;
   virtual TranscoderStats stats() const = 0;

@@ -210,7 +210,7 @@ class Calls {
 
   void expect(const Peer& at, bool rtcp, bool sealed, const char* what) {
     for (;;) {
-      auto packet = at.receive(3000);
+      auto packet = at.receive(10'000);
       require(!packet.empty(), what);
       size_t length = packet.size();
       if (sealed) {

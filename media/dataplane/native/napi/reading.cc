@@ -158,6 +158,15 @@ bool readPath(Reader path, PathSpec& out) {
     out.blockEvents = events.flag("block");
     if (events.failed()) return false;
   }
+  if (path.has("codable")) {
+    bool ok = true;
+    path.list("codable", [&](Reader entry) {
+      PayloadFormat format;
+      ok = readFormat(entry, format) && ok;
+      out.codable.push_back(format);
+    });
+    if (!ok) return false;
+  }
   if (path.failed()) return false;
   if (mode == "relay") return true;
   return readTranscoding(path, out.transcode.emplace());

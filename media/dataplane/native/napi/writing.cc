@@ -129,7 +129,7 @@ napi_value writeTotals(napi_env env, const Totals& t) {
 }
 
 napi_value writeEvent(napi_env env, const Event& event) {
-  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf", "recording"};
+  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf", "recording", "played"};
   Writer out(env);
   out.set("type", std::string(kTypes[static_cast<size_t>(event.type)])).set("endpoint", static_cast<double>(event.endpoint));
   if (event.type == Event::Type::kRecording) {
@@ -144,6 +144,7 @@ napi_value writeEvent(napi_env env, const Event& event) {
   if (event.type == Event::Type::kDtmf) {
     out.set("event", event.key.event).set("durationMs", event.key.durationMs).set("volume", event.key.volume);
   }
+  if (event.type == Event::Type::kPlayed) out.set("playback", static_cast<double>(event.playback));
   if (event.type == Event::Type::kDtls) out.set("state", std::string(event.connected ? "connected" : "failed"));
   if (!event.reason.empty()) out.set(event.type == Event::Type::kLearned ? "how" : "reason", event.reason);
   if (event.remote.known()) out.set("remote", hostPort(env, event.remote));

@@ -181,6 +181,41 @@ bool Dataplane::clearPath(uint64_t fromId, uint64_t toId, Failure&) {
   return true;
 }
 
+bool Dataplane::play(uint64_t to, std::shared_ptr<const Clip> clip, const PlayOptions& options, bool behind, Failure& failure) {
+  Endpoint* endpoint = find(to);
+  if (endpoint == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  ClipReader::prepare();
+  std::string error;
+  const Worker::Hold hold(*endpoint->worker);
+  if (endpoint->worker->play(*endpoint, std::move(clip), options, behind, error)) return true;
+  failure = {"bad-argument", error};
+  return false;
+}
+
+bool Dataplane::stopPlaying(uint64_t to, uint64_t& playback, uint32_t& positionMs) {
+  Endpoint* endpoint = find(to);
+  if (endpoint == nullptr) return false;
+  const Worker::Hold hold(*endpoint->worker);
+  endpoint->worker->stopPlaying(*endpoint, playback, positionMs);
+  return playback != 0;
+}
+
+bool Dataplane::press(uint64_t to, const KeyPress& key, Failure& failure) {
+  Endpoint* endpoint = find(to);
+  if (endpoint == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  std::string error;
+  const Worker::Hold hold(*endpoint->worker);
+  if (endpoint->worker->press(*endpoint, key, error)) return true;
+  failure = {"bad-argument", error};
+  return false;
+}
+
 bool Dataplane::tap(uint64_t fromId, uint64_t toId, bool on, Failure& failure) {
   Endpoint* from = find(fromId);
   Endpoint* to = find(toId);

@@ -35,6 +35,11 @@ class Dataplane {
   bool configure(uint64_t id, const RemoteSpec& remote, Failure& failure);
   bool setPath(uint64_t from, uint64_t to, const PathSpec& spec, Failure& failure);
   bool clearPath(uint64_t from, uint64_t to, Failure& failure);
+  // Played to whom `to` is our end; in the place of what plays, or `behind` it.
+  bool play(uint64_t to, std::shared_ptr<const Clip> clip, const PlayOptions& options, bool behind, Failure& failure);
+  // `playback`: 0 when nothing played.
+  bool stopPlaying(uint64_t to, uint64_t& playback, uint32_t& positionMs);
+  bool press(uint64_t to, const KeyPress& key, Failure& failure);
   bool stats(uint64_t id, EndpointStats& out);
   void closeEndpoint(uint64_t id);
   // What arrives at `from` is also sent by `to`, unchanged; both need the same affinity.

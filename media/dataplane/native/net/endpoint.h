@@ -6,7 +6,10 @@
 #include <optional>
 #include <vector>
 
+#include "../core/event_sender.h"
+#include "../core/player.h"
 #include "../core/rtcp.h"
+#include "../core/stream_rewrite.h"
 #include "types.h"
 
 namespace causeway {
@@ -23,6 +26,28 @@ struct Path {
   PathSpec spec;
   bool watched = false;  // its gate is not open, or its telephone-events matter
   TelephoneEventWatch events;
+  uint64_t countedBytes = 0;
+  // Of the newest packet relayed untouched, for whoever has to go on from there.
+  struct Relayed {
+    uint32_t ssrc = 0;
+    uint16_t sequence = 0;
+    uint32_t timestamp = 0;
+    uint8_t pt = 0;
+    Micros at = 0;
+  };
+  Relayed relayed;
+};
+
+// What we put ourselves into the one stream that a party hears. It comes with the first playback or key and stays: from
+// then on SSRC, sequence numbers and timestamps are ours to continue.
+struct Voice {
+  Player player;
+  // On a relay path, while something plays: decodes who speaks, mixes and encodes. Else the path's own transcoder mixes.
+  std::unique_ptr<Transcoder> mixer;
+  std::vector<PayloadFormat> mixed;  // what `mixer` was made of
+  StreamRewrite rewrite;
+  EventSender keys;
+  uint32_t keyTimestamp = 0;
   uint64_t countedBytes = 0;
 };
 
@@ -82,6 +107,7 @@ struct Endpoint {
   std::unique_ptr<SrtpContext> sendSrtp;
 
   std::optional<Path> out;
+  std::unique_ptr<Voice> voice;
   std::vector<Endpoint*> feeders;  // whose paths end here
   std::unique_ptr<Copies> copies;
 
@@ -111,7 +137,7 @@ struct Endpoint {
   bool ice() const { return spec.ice.has_value(); }
   bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }
   bool originates() const {
-    if (out && out->transcoder) return true;
+    if (voice || (out && (out->transcoder || out->to->voice))) return true;
     for (const Endpoint* feeder : feeders) {
       if (feeder->out && feeder->out->to == this && feeder->out->transcoder) return true;
     }

@@ -88,6 +88,7 @@ struct PathSpec {
   std::vector<EventFormat> events;  // the sender's telephone-event payload types
   bool detectEvents = false;
   bool blockEvents = false;
+  std::vector<PayloadFormat> codable;  // of a relay path: what something can be mixed into, the best first
 };
 
 enum Drop : uint8_t {
@@ -190,7 +191,7 @@ struct Totals {
 };
 
 struct Event {
-  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kRecording };
+  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kRecording, kPlayed };
   Type type = Type::kLearned;
   uint64_t endpoint = 0;
   bool rtcp = false;
@@ -198,6 +199,7 @@ struct Event {
   std::string reason;
   Address remote;
   uint64_t packets = 0;  // of kRefused: from there, so far
+  uint64_t playback = 0;  // of kPlayed: it has come to its end
   TelephoneEvent key;
   RecordingResult recording;
 };

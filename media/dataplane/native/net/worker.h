@@ -60,6 +60,11 @@ class Worker {
   void remove(Endpoint& endpoint);
   void stats(const Endpoint& endpoint, EndpointStats& out) const;
 
+  // worker_voice.cc: what is played to a party, in the place of whatever was played before or behind it; false: it cannot be
+  // mixed into what the party gets. `id`, of what was stopped: 0 when nothing played.
+  bool play(Endpoint& to, std::shared_ptr<const Clip> clip, const PlayOptions& options, bool behind, std::string& error);
+  void stopPlaying(Endpoint& to, uint64_t& id, uint32_t& positionMs);
+  bool press(Endpoint& to, const KeyPress& key, std::string& error);
   // worker_tap.cc. Both ends of a tap are this worker's; closing either ends it.
   bool tap(Endpoint& from, Endpoint& to, std::string& error);
   void untap(Endpoint& from, Endpoint& to);
@@ -123,6 +128,16 @@ class Worker {
   void pollTranscoder(Endpoint& from, Micros now);
   VoipMetrics quality(const Endpoint& endpoint) const;
   void report(Endpoint& endpoint, bool bye, Micros now);
+
+  // worker_voice.cc
+  Voice& giveVoice(Endpoint& to);
+  bool mixInto(Endpoint& to, std::string& error);
+  void endMixer(Endpoint& to);
+  void pathChanged(Endpoint& to, bool another);
+  void intoVoice(Endpoint& from, const RtpHeader& header, uint8_t* packet, size_t length, Micros now);
+  void sendOwn(Endpoint& to, uint8_t* packet, size_t length, Micros now);
+  void tickVoice(Endpoint& to, Micros now);
+  void played(Endpoint& to);
 
   Counters counters_;
   const DtlsIdentity& identity_;

@@ -118,6 +118,7 @@ bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::st
   if (from.out && from.out->to == &to && sameTranscoding(from.out->spec.transcode, spec.transcode)) {
     from.out->spec = spec;
     from.out->watched = watched;
+    if (to.voice) pathChanged(to, false);
     return true;
   }
   std::unique_ptr<Transcoder> transcoder;
@@ -147,6 +148,7 @@ bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::st
     endpoint->reportAt = endpoint->originates() ? std::min(endpoint->reportAt, now + kReportUs / 2) : kNever;
     reschedule(*endpoint);
   }
+  if (to.voice) pathChanged(to, true);
   return true;
 }
 
@@ -167,6 +169,7 @@ void Worker::clearPath(Endpoint& from) {
 void Worker::remove(Endpoint& endpoint) {
   // A stream of our own ends with its endpoint.
   if (endpoint.sender.packets > 0) report(endpoint, true, monotonicNow());
+  if (endpoint.voice) endMixer(endpoint);
   clearPath(endpoint);
   dropCopies(endpoint);
   for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
@@ -182,6 +185,7 @@ void Worker::remove(Endpoint& endpoint) {
   }
   counters_.endpoints.subtract();
   counters_.nativeBytes.subtract(endpoint.countedBytes);
+  if (endpoint.voice) counters_.nativeBytes.subtract(sizeof(Voice));
 }
 
 void Worker::tick(Endpoint& endpoint, Micros now) {
@@ -197,6 +201,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
     if (endpoint.out) countTranscoder(*endpoint.out);
   }
   if (endpoint.out && endpoint.out->transcoder && endpoint.out->transcoder->nextDeadline() <= now) pollTranscoder(endpoint, now);
+  if (endpoint.voice) tickVoice(endpoint, now);
   reschedule(endpoint);
 }
 
@@ -204,6 +209,10 @@ void Worker::reschedule(Endpoint& endpoint) {
   Micros next = endpoint.reportAt;
   if (endpoint.dtls) next = std::min(next, endpoint.dtls->nextDeadline());
   if (endpoint.out && endpoint.out->transcoder) next = std::min(next, endpoint.out->transcoder->nextDeadline());
+  if (endpoint.voice) {
+    next = std::min(next, endpoint.voice->keys.nextDeadline());
+    if (endpoint.voice->mixer) next = std::min(next, endpoint.voice->mixer->nextDeadline());
+  }
   deadlines_.set(endpoint, next);
 }
 

@@ -175,6 +175,10 @@ void Worker::rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_
     if (!copied(endpoint)) drop(endpoint, kDropNoPath);
     return;
   }
+  if (endpoint.out->spec.gate != Gate::kOpen) {
+    drop(endpoint, kDropGated);
+    return;
+  }
   sendRtp(*endpoint.out->to, packet.data(), packet.size(), true, now);
 }
 
@@ -216,11 +220,18 @@ void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet,
     drop(endpoint, kDropGated);
     return;
   }
-  if (!endpoint.out->transcoder) {
-    sendRtp(*endpoint.out->to, packet, length, true, now);
+  Path& path = *endpoint.out;
+  if (!path.transcoder) {
+    if (path.to->voice) {
+      intoVoice(endpoint, header, packet, length, now);
+      return;
+    }
+    if (header.ssrc != path.relayed.ssrc || static_cast<int16_t>(header.sequence - path.relayed.sequence) >= 0)
+      path.relayed = {header.ssrc, header.sequence, header.timestamp, header.pt, now};
+    sendRtp(*path.to, packet, length, true, now);
     return;
   }
-  endpoint.out->transcoder->push(now, {packet, length});
+  path.transcoder->push(now, {packet, length});
   pollTranscoder(endpoint, now);
   reschedule(endpoint);
 }
@@ -273,6 +284,7 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
     if (trip >= 0) endpoint.roundTripMs = trip * 1000.0 / 65536.0;
   }
   if (seen.hasBlock) {
+    if (endpoint.voice && endpoint.voice->mixer) endpoint.voice->mixer->expectLoss(seen.fractionLost / 256.0);
     for (Endpoint* feeder : endpoint.feeders) {
       if (feeder->out->transcoder) feeder->out->transcoder->expectLoss(seen.fractionLost / 256.0);
     }

@@ -76,13 +76,9 @@ void Worker::pollTranscoder(Endpoint& from, Micros now) {
   for (int turn = 0; turn < 64; turn++) {
     const size_t length = from.out->transcoder->poll(now, std::span(packet).first(kPacketSize - kSrtpTrailer));
     if (length == 0) break;
-    to.sender.packets++;
-    to.sender.octets += static_cast<uint32_t>(length - 12);
-    to.lastSequence = readU16(packet.data() + 2);
-    to.sender.lastTimestamp = readU32(packet.data() + 4);
-    to.sender.lastSentAt = now;
-    sendRtp(to, packet.data(), length, false, now);
+    sendOwn(to, packet.data(), length, now);
   }
+  if (to.voice) played(to);
 }
 
 // Of what this endpoint receives.

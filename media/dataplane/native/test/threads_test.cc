@@ -22,7 +22,14 @@ int main() {
   options.portMax = 17199;
   options.webrtcPort = 16999;
   options.threads = 2;
-  auto plane = Dataplane::create(options, [&](Event) { events++; }, error);
+  std::atomic<uint64_t> played{0};
+  auto plane = Dataplane::create(
+      options,
+      [&](Event event) {
+        events++;
+        if (event.type == Event::Type::kPlayed) played++;
+      },
+      error);
   if (!plane) {
     std::printf("FAIL %s\n", error.c_str());
     return 1;
@@ -50,6 +57,8 @@ int main() {
       ::close(fd);
     });
   }
+  auto clip = std::make_shared<Clip>();
+  clip->samples.assign(160, 1000);
   Dataplane::Failure failure;
   for (int round = 0; round < 60; round++) {
     Dataplane::Opened a;
@@ -75,7 +84,9 @@ int main() {
     config.out = {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000};
     PathSpec transcode;
     transcode.transcode = config;
-    plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : PathSpec{}, failure);
+    PathSpec relay;
+    relay.codable = config.in;
+    plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : relay, failure);
     plane->setPath(b.id, w.id, PathSpec{}, failure);
     // Every third call is recorded and copied to somebody.
     Dataplane::Opened spy;
@@ -91,7 +102,16 @@ int main() {
       ::unlink(file.c_str());
       plane->configure(spy.id, remote, failure);
     }
-    usleep(30'000);
+    usleep(10'000);
+    // Something is put into what b hears, over a change of its path.
+    plane->play(b.id, clip, {static_cast<uint64_t>(round + 1), 1, 0, 0, false}, false, failure);
+    plane->press(b.id, {}, failure);
+    usleep(10'000);
+    plane->setPath(a.id, b.id, round % 2 == 0 ? relay : transcode, failure);
+    usleep(10'000);
+    uint64_t playback = 0;
+    uint32_t position = 0;
+    if (round % 3 == 0) plane->stopPlaying(b.id, playback, position);
     EndpointStats stats;
     plane->stats(a.id, stats);
     plane->totals();
@@ -117,6 +137,10 @@ int main() {
   if (totals.endpoints != 0 || totals.paths != 0 || totals.transcoders != 0 || totals.portsInUse != 0 || totals.nativeBytes != 0 || totals.taps != 0 ||
       totals.recordings != 0 || totals.recordedPackets == 0) {
     std::printf("FAIL left: %llu endpoints, %lld bytes\n", static_cast<unsigned long long>(totals.endpoints), static_cast<long long>(totals.nativeBytes));
+    return 1;
+  }
+  if (played == 0) {
+    std::printf("FAIL nothing that was played has ended\n");
     return 1;
   }
   std::printf("ok   %llu packets, %llu events\n", static_cast<unsigned long long>(totals.packetsReceived), static_cast<unsigned long long>(events.load()));

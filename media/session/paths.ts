@@ -1,0 +1,47 @@
+import { isEvent, isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
+import type { Dataplane } from '../dataplane/mod.ts';
+import { codableFormats, pathBetween } from './formats.ts';
+import { gateOf } from './gates.ts';
+import type { Dialogue, Line, Session, Side } from './session.ts';
+
+/** Both directions of a line, as it was last agreed on and as its parties are held back now. */
+export function connectLine(dataplane: Dataplane, session: Session, dialogue: Dialogue, line: Line): void {
+  const { agreed } = line;
+  if (!agreed || !line.a.endpoint || !line.b.endpoint) return;
+  for (const from of ['a', 'b'] as const) {
+    const sender = line[from];
+    const receiver = line[from === 'a' ? 'b' : 'a'];
+    if (!sender.endpoint || !receiver.endpoint) continue;
+    const codecs = senderCodecs(sender, agreed.from === from);
+    const path = pathBetween(
+      { ...endOf(sender, agreed.speech?.[from]), codecs },
+      endOf(receiver, agreed.speech?.[from === 'a' ? 'b' : 'a']),
+      agreed.speech !== undefined,
+    );
+    const events = codecs.filter(isEvent).map(({ pt, clockRate }) => ({ pt, clockRate }));
+    const gate = gateOf([session.gates, dialogue[from].gates], events, agreed.passing);
+    const codable =
+      path.mode === 'relay' && receiver.insertable && !agreed.passing
+        ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs) }
+        : {};
+    dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable });
+  }
+}
+
+function endOf(side: Side, chosen: Codec | undefined) {
+  return {
+    codecs: side.codecs,
+    speech: chosen ?? side.codecs.find(isSpeech),
+    ptimeMs: side.ptimeMs ?? side.remote?.ptimeMs,
+  };
+}
+
+/** An answerer sends by our offer's numbers too, whatever it calls the formats itself. */
+function senderCodecs(side: Side, offered: boolean): readonly Codec[] {
+  if (offered) return side.codecs;
+  const numbers = new Set(side.codecs.map(({ pt }) => pt));
+  const accepted = side.offered.filter(
+    (codec) => !numbers.has(codec.pt) && side.codecs.some((other) => sameCodec(other, codec)),
+  );
+  return [...side.codecs, ...accepted];
+}
