@@ -55,7 +55,7 @@ export interface Subscribed {
 const MAX_SUBSCRIPTIONS = 32;
 const MAX_LINES = 32;
 
-/** A `sendonly` offer of what the parties send. @throws SessionError; the session is as before then. */
+/** A `sendonly` offer of what the parties send. @throws SessionError; nobody new has subscribed then. */
 export function subscribe(parts: CopyParts, session: Session, request: SubscribeRequest): Subscribed {
   const { dataplane, interfaces, loopMark } = parts;
   const flags = offering(request);
@@ -236,9 +236,9 @@ function acceptable(side: Side, media: RemoteMedia | undefined, flags: MediaFlag
   if (!media || media.rejected) return true;
   if (media.carriage !== 'rtp') return false;
   const keyed =
-    media.fingerprints.length > 0 ||
+    (side.dtls && media.fingerprints.length > 0) ||
     media.sdes.some(({ tag, key }) => side.sdes.some((own) => own.tag === tag && own.key.suite === key.suite));
-  if (isSecure(media.protocol) && !keyed) return false;
+  if ((isSecure(side.protocol) || isSecure(media.protocol)) && !keyed) return false;
   const taken = side.codecs.filter((codec) => media.codecs.some((other) => sameCodec(other, codec)));
   return flags.flags.has('allow-transcoding') ? taken.some(isSpeech) : taken.length === side.codecs.length;
 }

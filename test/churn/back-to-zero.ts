@@ -3,7 +3,7 @@ import type { MediaNode } from '../support/media-node.ts';
 import { until } from '../support/until.ts';
 
 /** Gauges that are zero when there is no call. */
-const GAUGES = ['sessions', 'endpoints', 'paths', 'transcoders', 'ports_in_use', 'native_bytes'];
+const GAUGES = ['sessions', 'endpoints', 'paths', 'transcoders', 'ports_in_use', 'native_bytes', 'taps'];
 
 export type Usage = ReturnType<MediaNode['usage']>;
 

@@ -146,6 +146,34 @@ const PLANS: Readonly<Record<string, (call: Call) => Generator<Step, void, Reply
     yield* call.end();
   },
 
+  /** Heard by a subscriber, and by another that never answers. */
+  *copied(call) {
+    const toB = yield* call.offer(sdp(phone(call.port())), PLAIN);
+    const toA = yield* call.answer(sdp(phone(call.port())), BACK);
+    const all = { 'call-id': call.id, flags: ['all'], 'transport-protocol': 'RTP/SAVP' };
+    yield { ask: { command: 'subscribe request', ...all, 'to-tag': 'never' }, result: 'any' };
+    const one = { 'call-id': call.id, 'to-tag': 's' };
+    const offer: Reply = yield { ask: { command: 'subscribe request', 'from-tag': 'a', ...one }, result: 'any' };
+    if (offer['result'] === 'ok') {
+      const text = sdp(phone(call.port(), 'recvonly'));
+      const flags = call.pick(2) === 0 ? ['allow-transcoding'] : [];
+      yield { ask: { command: 'subscribe answer', ...one, sdp: text, flags }, result: 'ok' };
+      yield* call.speak(toA);
+      yield* call.speak(toB);
+      if (call.pick(2) === 0) yield { ask: { command: 'unsubscribe', ...one }, result: 'ok' };
+    }
+    yield* call.end();
+  },
+
+  *published(call) {
+    const publish = { command: 'publish', 'call-id': call.id, 'from-tag': 'p', sdp: sdp(phone(call.port())) };
+    const answer: Reply = yield { ask: publish, result: 'ok' };
+    yield* call.speak(String(answer['sdp'] ?? ''));
+    yield { ask: { command: 'subscribe request', 'call-id': call.id, 'from-tag': 'p' }, result: 'any' };
+    // Some are silent from here on.
+    if (call.pick(4) > 0) yield* call.end();
+  },
+
   *hold(call) {
     yield* call.offer(sdp(phone(call.port())), PLAIN);
     yield* call.answer(sdp(phone(call.port())), BACK);

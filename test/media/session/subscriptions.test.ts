@@ -109,6 +109,10 @@ describe('subscriptions to the media of a call', () => {
       reasonOf(ask({ command: 'subscribe answer', 'to-tag': 's', sdp: accept(sdp) })),
       'Failed to process subscription answer',
     );
+    assert.equal(
+      reasonOf(ask({ command: 'subscribe answer', 'to-tag': 's', sdp: accept(sdp).replace('SAVP', 'AVP') })),
+      'Failed to process subscription answer',
+    );
     const dtls = String(
       ask({ ...request, 'transport-protocol': 'UDP/TLS/RTP/SAVPF', SDES: ['off'], ICE: 'force' })['sdp'],
     );

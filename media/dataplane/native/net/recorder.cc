@@ -90,7 +90,10 @@ uint64_t Recorder::open(const std::string& file, std::string& error) {
   for (auto& ring : rings_) {
     if (!ring) ring = std::make_unique<RecordingRing>();
   }
-  if (!thread_.joinable()) {
+  if (!running_) {
+    // The last one has done its work and is on its way out, if it is not out.
+    if (thread_.joinable()) thread_.join();
+    running_ = true;
     thread_ = std::thread([this] { run(); });
     pthread_setname_np(thread_.native_handle(), "recorder");
   }
@@ -138,9 +141,7 @@ void Recorder::run() {
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      const auto due = [this] { return stopping_ || !commands_.empty(); };
-      if (files_.empty()) changed_.wait(lock, due);
-      else changed_.wait_for(lock, kLook, due);
+      changed_.wait_for(lock, kLook, [this] { return stopping_ || !commands_.empty(); });
       commands.swap(commands_);
     }
     for (const Command& command : commands) {
@@ -167,7 +168,8 @@ void Recorder::run() {
       if (ring) lostBefore_ += ring->lost();
       ring.reset();
     }
-    if (stopping_) return;
+    running_ = false;
+    return;
   }
 }
 

@@ -1,5 +1,5 @@
 // Recordings: packets as they arrived, in pcap files. Workers put them into rings, one a worker; one thread of its own
-// takes them out, writes, and flushes every second. A ring that is full loses packets, which are counted: no worker ever
+// takes them out, writes, and flushes every second; there is none while nothing is recorded. A ring that is full loses packets, which are counted: no worker ever
 // waits for a disk.
 #pragma once
 
@@ -92,9 +92,10 @@ class Recorder {
   std::condition_variable changed_;
   std::vector<Command> commands_;
   std::unordered_set<uint64_t> open_;
-  // Made when the first recording opens, freed by the thread behind the last one.
+  // Made when the first recording opens, freed by the thread behind the last one, before it ends.
   std::vector<std::unique_ptr<RecordingRing>> rings_;
   bool stopping_ = false;
+  bool running_ = false;  // the thread lives as long as there is a recording
   uint64_t next_ = 1;
   uint64_t lostBefore_ = 0;  // by rings that are gone
   std::thread thread_;
