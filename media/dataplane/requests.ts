@@ -24,7 +24,7 @@ export interface RequestSocket {
 }
 
 /**
- * Requests and replies in batches: a third of what a small request cost here were the system call of its reply and the
+ * Requests and replies in batches: a quarter of what an offer or answer cost was the system call of its reply and the
  * waking of its sender. `bytes` is valid during the call only; port 0 at `at` is any.
  * @throws Error with the code of the system when it cannot be opened.
  */

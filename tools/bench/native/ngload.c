@@ -63,13 +63,14 @@ static void put_sdp(Writer *w, const char *address, int port, int secure) {
   put_member(w, "sdp", sdp);
 }
 
-/* What a SIP proxy sends. The cookie is `<tag>_<lane>_<call>_<step>`. */
+/* What a SIP proxy sends. The cookie is `<tag>_<lane>_<call>_<step>`, with the
+ * step's letter: another run with the same tag must not be taken for a repetition. */
 static void compose(Lane *lane, int index) {
   char head[128], call_id[128];
   char step = run.steps[lane->step];
   int port = 10000 + lane->call % 20000 * 2;
   Writer w = {lane->request, lane->request + sizeof lane->request};
-  snprintf(head, sizeof head, "%s_%d_%d_%d d", run.tag, index, lane->call, lane->step);
+  snprintf(head, sizeof head, "%s_%d_%d_%c d", run.tag, index, lane->call, step);
   snprintf(call_id, sizeof call_id, "%s-%d@bench.invalid", run.tag, lane->call);
   put_raw(&w, head);
   put_member(&w, "command", step == 'o' ? "offer" : step == 'a' ? "answer" : "delete");
@@ -127,13 +128,14 @@ static void finish(int index) {
 }
 
 static void on_reply(char *text, size_t length) {
-  int index, call, step;
+  int index, call;
+  char step;
   size_t tag = strlen(run.tag), found = 0;
   text[length] = 0;
   char *body = memchr(text, ' ', length);
-  if (!body || strncmp(text, run.tag, tag) != 0 || sscanf(text + tag, "_%d_%d_%d ", &index, &call, &step) != 3 ||
+  if (!body || strncmp(text, run.tag, tag) != 0 || sscanf(text + tag, "_%d_%d_%c ", &index, &call, &step) != 3 ||
       index < 0 || index >= run.window || !run.lane[index].busy || run.lane[index].call != call ||
-      run.lane[index].step != step) {
+      run.steps[run.lane[index].step] != step) {
     run.stray++; /* the second reply to a request that went out twice */
     return;
   }
@@ -142,9 +144,8 @@ static void on_reply(char *text, size_t length) {
   length -= (size_t)(body - text);
   const char *result = find_string(body, length, "result", &found);
   int fine = result && found == 2 && memcmp(result, "ok", 2) == 0;
-  char kind = run.steps[step];
   size_t sdp_length = 0;
-  if (fine && kind != 'd') {
+  if (fine && step != 'd') {
     const char *sdp = find_string(body, length, "sdp", &sdp_length);
     fine = sdp && memmem(sdp, sdp_length, "m=audio ", 8) && !memmem(sdp, sdp_length, "m=audio 0 ", 10);
   }
@@ -157,7 +158,7 @@ static void on_reply(char *text, size_t length) {
     finish(index);
     return;
   }
-  histogram_add(&run.latency[kind_of(kind)], now_ns() - lane->begun);
+  histogram_add(&run.latency[kind_of(step)], now_ns() - lane->begun);
   if (!run.steps[++lane->step]) {
     finish(index);
     return;
