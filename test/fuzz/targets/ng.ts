@@ -1,6 +1,7 @@
 import { NgService } from '../../../media/ng/mod.ts';
 import { SessionManager } from '../../../media/session/mod.ts';
 import { bencodeBytes, decodeBencode, type Bencode } from '../../../vocabulary/mod.ts';
+import { NO_TOTALS } from '../../media/ng/node.ts';
 import { PlaneDouble } from '../../media/session/plane-double.ts';
 import { holds, same, type Target } from '../target.ts';
 import { OFFERS } from './sdp-texts.ts';
@@ -43,7 +44,7 @@ export const ng: Target = {
     });
     const service = new NgService({
       manager,
-      dataplane: { totals: () => ZERO },
+      dataplane: { totals: () => NO_TOTALS },
       interfaces: [],
       now: () => 1_700_000_000_000,
       clock: () => 1000,
@@ -73,24 +74,4 @@ export const ng: Target = {
     manager.close();
     same(plane.open.size, 0, 'no endpoint is left');
   },
-};
-
-const ZERO = {
-  endpoints: 0,
-  paths: 0,
-  transcoders: 0,
-  portsInUse: 0,
-  portsTotal: 0,
-  nativeBytes: 0,
-  threads: 0,
-  packetsReceived: 0,
-  packetsSent: 0,
-  bytesReceived: 0,
-  bytesSent: 0,
-  dropped: {},
-  cpuMs: 0,
-  dtlsHandshakes: { connected: 0, failed: 0 },
-  taps: 0,
-  tappedPackets: 0,
-  recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
 };

@@ -47,8 +47,8 @@ int64_t packetsOf(const std::string& path) {
 }  // namespace
 
 int main() {
-  char folder[] = "/tmp/causeway-recorder-XXXXXX";
-  if (::mkdtemp(folder) == nullptr) return 1;
+  std::string folder = std::filesystem::temp_directory_path() / "causeway-recorder-XXXXXX";
+  if (::mkdtemp(folder.data()) == nullptr) return 1;
   Address from;
   Address to;
   Address::parse("192.0.2.1", 4000, from);
@@ -67,7 +67,7 @@ int main() {
   std::string paths[2];
   uint64_t ids[2];
   for (int i = 0; i < 2; i++) {
-    paths[i] = std::string(folder) + "/" + std::to_string(i);
+    paths[i] = folder + "/" + std::to_string(i);
     ids[i] = recorder.open(paths[i], error);
   }
   check(ids[0] != 0 && ids[1] != 0 && recorder.open(paths[0], error) == 0, "a file that is there is not taken");
@@ -104,14 +104,14 @@ int main() {
   };
   for (int i = 0; i < 100 && threads() != before; i++) ::usleep(10'000);
   check(totals.nativeBytes == 0 && totals.recordings == 0 && threads() == before, "nothing is left behind the last one, no thread either");
-  const std::string again = std::string(folder) + "/2";
+  const std::string again = folder + "/2";
   const uint64_t third = recorder.open(again, error);
   recorder.ring(1)->push(third, 1, from, to, std::vector<uint8_t>(12));
   recorder.stop();
   check(closed == 3 && packetsOf(again) == 1, "stopping writes what is there");
   check(recorder.open(again + "x", error) == 0, "and nothing is recorded behind it");
   for (const auto& path : {paths[0], paths[1], again}) ::unlink(path.c_str());
-  ::rmdir(folder);
+  ::rmdir(folder.c_str());
   std::printf("%d failed, %llu packets lost\n", failures, static_cast<unsigned long long>(totals.recordingLost));
   return failures == 0 ? 0 : 1;
 }

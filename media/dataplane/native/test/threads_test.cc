@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -92,7 +93,8 @@ int main() {
     Dataplane::Opened spy;
     uint64_t recording = 0;
     if (round % 3 == 0) {
-      const std::string file = "/tmp/causeway-threads-" + std::to_string(getpid()) + "-" + std::to_string(round) + ".pcap";
+      const std::string name = "causeway-threads-" + std::to_string(getpid()) + "-" + std::to_string(round) + ".pcap";
+      const std::string file = std::filesystem::temp_directory_path() / name;
       recording = plane->openRecording(file, failure);
       if (recording == 0 || !plane->open(pair, spy, failure) || !plane->tap(a.id, spy.id, true, failure) ||
           !plane->record(recording, a.id, true, failure) || !plane->record(recording, b.id, true, failure)) {
