@@ -65,13 +65,15 @@ export function decodeBencode(bytes: Uint8Array, openEnd = false): Bencode | und
     return negative ? -digits.value : digits.value;
   };
 
-  const string = (): string | undefined => {
+  const string = (name = false): string | undefined => {
     const digits = readDigits(text, at, 7);
     if (!digits || text[digits.end] !== 0x3a) return undefined;
     const start = digits.end + 1;
     const end = start + digits.value;
     if (end > text.length) return undefined;
     at = end;
+    const known = name ? nameAt(text, start, end) : undefined;
+    if (known !== undefined) return known;
     const plain = text.toString('utf8', start, end);
     // What is not UTF-8 has been replaced; the character may also stand there by itself.
     return plain.includes('\uFFFD') ? textOf(text.subarray(start, end)) : plain;
@@ -100,7 +102,7 @@ export function decodeBencode(bytes: Uint8Array, openEnd = false): Bencode | und
     const out: Record<string, Bencode> = Object.create(null) as Record<string, Bencode>;
     while (more(depth)) {
       const first = text[at];
-      const key = first !== undefined && first >= 0x30 && first <= 0x39 ? string() : undefined;
+      const key = first !== undefined && first >= 0x30 && first <= 0x39 ? string(true) : undefined;
       const item = key === undefined ? undefined : value(depth + 1);
       if (key === undefined || item === undefined) return undefined;
       out[key] = item;
@@ -111,6 +113,31 @@ export function decodeBencode(bytes: Uint8Array, openEnd = false): Bencode | und
   const decoded = value(0);
   const rest = text.subarray(at);
   return rest.length === 0 || (openEnd && rest.every(isSpace)) ? decoded : undefined;
+}
+
+const MAX_NAME = 32;
+const SLOTS = 1024;
+/** The same few keys come in every message: each is made once. Others of the same slot take its place. */
+const names: string[] = Array.from({ length: SLOTS }, () => '');
+
+/** `undefined` when it is long or not ASCII. */
+function nameAt(bytes: Buffer, start: number, end: number): string | undefined {
+  const length = end - start;
+  if (length === 0 || length > MAX_NAME) return undefined;
+  let hash = length;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    if (byte > 0x7f) return undefined;
+    hash = (hash * 31 + byte) & 0xffffff;
+  }
+  const slot = hash % SLOTS;
+  const known = names[slot] as string;
+  if (known.length === length) {
+    let at = 0;
+    while (at < length && known.charCodeAt(at) === bytes[start + at]) at++;
+    if (at === length) return known;
+  }
+  return (names[slot] = bytes.toString('latin1', start, end));
 }
 
 /** Decimal digits from `from`, at most `most`; `undefined` when there is none, or more. */

@@ -45,7 +45,11 @@ export function writePayload(encoding: Encoding, reply: Dictionary): Buffer {
 
 /** The cookie is Latin-1: whatever bytes came, the same leave. */
 export function frameOf(cookie: string, payload: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`${cookie} `, 'latin1'), payload]);
+  const frame = Buffer.allocUnsafe(cookie.length + 1 + payload.length);
+  frame.write(cookie, 0, 'latin1');
+  frame[cookie.length] = 0x20;
+  frame.set(payload, cookie.length + 1);
+  return frame;
 }
 
 export function isDictionary(value: Bencode | undefined): value is Dictionary {

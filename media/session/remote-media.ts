@@ -1,3 +1,4 @@
+import type { SessionDescription } from 'sdp-transform';
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
 import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
@@ -84,7 +85,7 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       direction: nowhere && !ice && direction === 'sendrecv' ? 'sendonly' : direction,
       nowhere,
       unconnected: written === undefined,
-      codecs: codecsOf({ payloads: line.payloads, rtp: line.rtp, fmtp: line.fmtp, rtcpFb: line.rtcpFb }),
+      codecs: sharedCodecs(line),
       ptimeMs: line.ptime,
       mid: line.mid === undefined ? undefined : String(line.mid),
       ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
@@ -97,6 +98,24 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   });
   const bundled = sdp.groups?.some(({ type }) => type.toUpperCase() === 'BUNDLE') === true;
   return { media, bundled };
+}
+
+const MAX_LISTS = 100;
+/** By the formats of m=, for the descriptions that {@link parseSdp} shares. */
+const codecLists = new WeakMap<object, Map<string, readonly Codec[]>>();
+
+/** Calls that offer the same share the list. */
+function sharedCodecs({ payloads, rtp, fmtp, rtcpFb }: SessionDescription['media'][number]): readonly Codec[] {
+  let lists = codecLists.get(rtp);
+  if (!lists) codecLists.set(rtp, (lists = new Map()));
+  const formats = String(payloads ?? '');
+  let codecs = lists.get(formats);
+  if (!codecs) {
+    codecs = codecsOf({ payloads: formats, rtp, fmtp, rtcpFb });
+    if (lists.size >= MAX_LISTS) lists.clear();
+    lists.set(formats, codecs);
+  }
+  return codecs;
 }
 
 /** `inline:<base64>|lifetime|MKI` (RFC 4568 §6.1); suites that we do not have are passed over. */

@@ -4,8 +4,8 @@ import { tool } from './native.mjs';
 import { runTool, startPeer } from './peers.mjs';
 
 const WINDOW = 32;
-/** Both have seen that many calls before anything counts: a node meets its first call once, and a proxy's load is steady. */
-const WARM_UP_CALLS = 2000;
+/** Both have seen that many calls before anything counts: a node meets its first calls once, and a proxy's load is steady. */
+const WARM_UP_CALLS = 10_000;
 const RATIO_BAR = 1.2;
 
 /** `standing`: all offers and answers first, then all deletes. `passing`: each call is deleted once it is answered. */

@@ -21,8 +21,8 @@
     {
       'target_name': 'causeway_media',
       'dependencies': ['mediacore'],
-      'sources': ['napi/addon.cc', 'napi/reading.cc', 'napi/request_socket.cc', 'napi/writing.cc'],
-      'defines': ['NAPI_VERSION=9', 'NODE_GYP_MODULE_NAME=causeway_media'],
+      'sources': ['napi/addon.cc', 'napi/names.cc', 'napi/reading.cc', 'napi/request_socket.cc', 'napi/writing.cc'],
+      'defines': ['NAPI_VERSION=10', 'NODE_GYP_MODULE_NAME=causeway_media'],
       'libraries': ['<!@(pkg-config --libs opus)', '-lpthread'],
     },
   ],

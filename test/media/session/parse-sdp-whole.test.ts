@@ -18,7 +18,18 @@ const texts = [
 
 const NUMBERS = new Set(['port', 'payload', 'rate', 'ptime', 'maxptime', 'id']);
 /** What m=, c= and a= lines say. */
-const OTHERS = new Set(['version', 'origin', 'name', 'timing', 'bandwidth', 'description', 'uri', 'email', 'phone']);
+const OTHERS = new Set([
+  'version',
+  'origin',
+  'name',
+  'timing',
+  'bandwidth',
+  'description',
+  'uri',
+  'email',
+  'phone',
+  'invalid',
+]);
 
 /** All of the text at once, with numbers where numbers belong. */
 function whole(text: string): unknown {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "names.h"
+
 namespace causeway::napi {
 
 class Reader {
@@ -25,7 +27,7 @@ class Reader {
   }
   napi_value get(const char* key) {
     napi_value value = nullptr;
-    napi_get_named_property(env_, object_, key, &value);
+    napi_get_property(env_, object_, nameOf(env_, key), &value);
     return value;
   }
   std::string text(const char* key) {
@@ -125,7 +127,7 @@ class Writer {
     return set(key, value);
   }
   Writer& set(const char* key, napi_value value) {
-    napi_set_named_property(env_, object_, key, value);
+    napi_set_property(env_, object_, nameOf(env_, key), value);
     return *this;
   }
 

@@ -59,15 +59,12 @@ bool srtpDerive(std::span<const uint8_t> key, std::span<const uint8_t> salt, uin
   uint8_t iv[16] = {};
   std::memcpy(iv, salt.data(), std::min<size_t>(salt.size(), 14));
   iv[7] ^= label;
-  EVP_CIPHER_CTX* ctx = EVP_CIPHER_CTX_new();
+  EVP_CIPHER_CTX* ctx = threadCipher(key.size() == 32 ? EVP_aes_256_ctr() : key.size() == 24 ? EVP_aes_192_ctr() : EVP_aes_128_ctr());
   if (ctx == nullptr) return false;
-  const EVP_CIPHER* cipher = key.size() == 32 ? EVP_aes_256_ctr() : key.size() == 24 ? EVP_aes_192_ctr() : EVP_aes_128_ctr();
   std::memset(out.data(), 0, out.size());
   int written = 0;
-  const bool ok = EVP_EncryptInit_ex(ctx, cipher, nullptr, key.data(), iv) == 1 &&
-                  EVP_EncryptUpdate(ctx, out.data(), &written, out.data(), static_cast<int>(out.size())) == 1;
-  EVP_CIPHER_CTX_free(ctx);
-  return ok;
+  return EVP_EncryptInit_ex(ctx, nullptr, nullptr, key.data(), iv) == 1 &&
+         EVP_EncryptUpdate(ctx, out.data(), &written, out.data(), static_cast<int>(out.size())) == 1;
 }
 
 std::unique_ptr<SrtpContext> SrtpContext::create(const SrtpKey& key) {

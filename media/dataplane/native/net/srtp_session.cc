@@ -63,6 +63,8 @@ thread_local ThreadCiphers threadCiphers;
 
 }  // namespace
 
+EVP_CIPHER_CTX* threadCipher(const EVP_CIPHER* kind) { return threadCiphers.get(kind); }
+
 const SrtpSuiteInfo& srtpSuite(SrtpSuite suite) { return kSuites[static_cast<size_t>(suite)]; }
 
 void Authenticator::init(std::span<const uint8_t> key) {

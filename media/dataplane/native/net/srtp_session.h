@@ -40,6 +40,9 @@ struct SrtpSuiteInfo {
 
 const SrtpSuiteInfo& srtpSuite(SrtpSuite suite);
 
+// This thread's context of a cipher, set up but for key and IV; whoever takes it gives both. Null without memory.
+EVP_CIPHER_CTX* threadCipher(const EVP_CIPHER* kind);
+
 // HMAC-SHA1 (RFC 2104) with both paddings digested beforehand: 0.14 µs for a voice packet, where EVP's HMAC takes 0.24.
 class Authenticator {
  public:
