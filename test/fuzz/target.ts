@@ -12,8 +12,8 @@ export interface Target {
   run(input: Buffer): void;
 }
 
-/** An input may be slow by chance, when the machine has other work; not by itself. */
-export const SLOW_MS = 2000;
+/** An input may be slow by chance, when the machine has other work; not twice, of CPU. */
+export const SLOW_MS = 100;
 
 /** Like assert.equal, without the cost of a message that is made for every input. */
 export function same(actual: unknown, expected: unknown, what: string): void {

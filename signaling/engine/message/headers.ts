@@ -1,4 +1,4 @@
-import { parseParams, splitHeaderList, unquote, type Params } from './list.ts';
+import { parseParams, splitHeaderList, splitOutside, unquote, type Params } from './list.ts';
 
 /** From, To, Contact, Route, Refer-To …: `"name" <uri>;params` (RFC 3261 §20.10). */
 export interface NameAddr {
@@ -117,10 +117,11 @@ export function parseAuth(value: string): { readonly scheme: string; readonly pa
   const match = /^([A-Za-z]+)\s+(.*)$/s.exec(value.trim());
   if (!match) return undefined;
   const params: Params = new Map();
-  const pattern = /([A-Za-z0-9_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*)\s*(?:,|$)/gs;
-  for (const part of (match[2] as string).matchAll(pattern)) {
-    const name = (part[1] as string).toLowerCase();
-    if (!params.has(name)) params.set(name, unquote(part[2] as string));
+  // One by one: a pattern over all of it would try every letter of what has no `=` as a beginning.
+  for (const part of splitOutside(match[2] as string, ',')) {
+    const [, written = '', value = ''] = /^([A-Za-z0-9_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s"]*)$/s.exec(part) ?? [];
+    const name = written.toLowerCase();
+    if (name !== '' && !params.has(name)) params.set(name, unquote(value));
   }
   return { scheme: (match[1] as string).toLowerCase(), params };
 }
