@@ -109,6 +109,7 @@ export class Softphone implements AsyncDisposable {
   async stats(): Promise<{
     packetsReceived: number;
     packetsSent: number;
+    lost: number;
     concealed: number;
     total: number;
     codec: string;
@@ -116,10 +117,29 @@ export class Softphone implements AsyncDisposable {
     return this.page.evaluate(readStats);
   }
 
+  /** The video figures of the page's latest connection, over all of its streams. */
+  async video(): Promise<VideoFigures> {
+    return this.page.evaluate(readVideo);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+export interface VideoFigures {
+  readonly codec: string;
+  /** Frames. */
+  readonly encoded: number;
+  readonly keyFramesEncoded: number;
+  readonly decoded: number;
+  /** Key frames asked for and lost packets told of, by this end and by the other. */
+  readonly asked: { readonly pli: number; readonly nack: number };
+  readonly wasAsked: { readonly pli: number; readonly nack: number };
+  readonly retransmitted: number;
+  /** What the sender believes the way carries, bits a second. */
+  readonly bitrate: number;
 }
 
 declare global {
@@ -171,9 +191,11 @@ async function record(seconds: number): Promise<{ samples: number[]; rate: numbe
 
 async function readStats() {
   const report = await window.testConnections.at(-1)?.getStats();
-  const figures = { packetsReceived: 0, packetsSent: 0, concealed: 0, total: 0, codec: '' };
+  const figures = { packetsReceived: 0, packetsSent: 0, lost: 0, concealed: 0, total: 0, codec: '' };
   for (const entry of (report?.values() ?? []) as Iterable<Record<string, unknown>>) {
+    if (entry['kind'] === 'video') continue;
     if (entry['type'] === 'inbound-rtp') {
+      figures.lost = Number(entry['packetsLost'] ?? 0);
       figures.packetsReceived = Number(entry['packetsReceived'] ?? 0);
       figures.concealed = Number(entry['concealedSamples'] ?? 0) - Number(entry['silentConcealedSamples'] ?? 0);
       figures.total = Number(entry['totalSamplesReceived'] ?? 0);
@@ -184,4 +206,25 @@ async function readStats() {
     if (entry['type'] === 'outbound-rtp') figures.packetsSent = Number(entry['packetsSent'] ?? 0);
   }
   return figures;
+}
+
+async function readVideo(): Promise<VideoFigures> {
+  const report = await window.testConnections.at(-1)?.getStats();
+  const all = [...(report?.values() ?? [])] as Record<string, unknown>[];
+  const sum = (type: string, field: string) =>
+    all
+      .filter((entry) => entry['type'] === type && entry['kind'] === 'video')
+      .reduce((total, entry) => total + Number(entry[field] ?? 0), 0);
+  const inbound = all.find((entry) => entry['type'] === 'inbound-rtp' && entry['kind'] === 'video');
+  const codec = report?.get(String(inbound?.['codecId'])) as { mimeType?: string } | undefined;
+  return {
+    codec: codec?.mimeType ?? '',
+    encoded: sum('outbound-rtp', 'framesEncoded'),
+    keyFramesEncoded: sum('outbound-rtp', 'keyFramesEncoded'),
+    decoded: sum('inbound-rtp', 'framesDecoded'),
+    asked: { pli: sum('inbound-rtp', 'pliCount'), nack: sum('inbound-rtp', 'nackCount') },
+    wasAsked: { pli: sum('outbound-rtp', 'pliCount'), nack: sum('outbound-rtp', 'nackCount') },
+    retransmitted: sum('outbound-rtp', 'retransmittedPacketsSent'),
+    bitrate: Math.max(0, ...all.map((entry) => Number(entry['availableOutgoingBitrate'] ?? 0))),
+  };
 }
