@@ -1,0 +1,124 @@
+// budget: 30 s
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'mocha';
+import { Softphone } from '../support/browser.ts';
+import { MediaNode } from '../support/media-node.ts';
+import { NgCall, type Keys, TO_BROWSER, TO_PLAIN } from '../support/ng-call.ts';
+import { mirrored, RtpMirror } from '../support/rtp-mirror.ts';
+import { ServedPage } from '../support/served-page.ts';
+import { until } from '../support/until.ts';
+
+const BASE = 14_900;
+/** What a plain phone does not repeat. */
+const NOT_SIMPLE = /a=(rtcp-fb|extmap|ssrc|ssrc-group|msid|mid|rtcp-rsize|rtcp-xr)\b.*\r\n/g;
+const CAMERA = { video: { width: 640, height: 480, frameRate: 15 } };
+
+describe('video of a browser', function () {
+  this.timeout(30_000);
+  let node: MediaNode;
+  let page: ServedPage;
+  let alice: Softphone;
+  let bob: Softphone;
+
+  before(async () => {
+    [node, page] = await Promise.all([MediaNode.start(BASE, BASE + 99), ServedPage.open('peer-page.ts')]);
+    [alice, bob] = await Promise.all([Softphone.open(page.url, 880), Softphone.open(page.url, 440)]);
+  });
+
+  after(async () => {
+    await alice?.[Symbol.asyncDispose]();
+    await bob?.[Symbol.asyncDispose]();
+    await page?.[Symbol.asyncDispose]();
+    await node?.[Symbol.asyncDispose]();
+  });
+
+  const open = (phone: Softphone, devices: { video?: MediaTrackConstraints }) =>
+    phone.page.evaluate((which) => window.peer.open(which), devices);
+
+  /** Alice calls; `answer`: of the other party, to what it is offered. */
+  async function connect(call: NgCall, keys: Keys, answer: (offer: string) => Promise<string> | string): Promise<void> {
+    const offer = await alice.page.evaluate(() => window.peer.offer());
+    const toAlice = await call.answer('a', await answer(await call.offer('a', offer, keys)), TO_BROWSER);
+    await alice.page.evaluate((sdp) => window.peer.accept(sdp), toAlice);
+  }
+
+  const bobAnswers = (offer: string) => bob.page.evaluate((sdp) => window.peer.answer(sdp), offer);
+
+  async function sees(phone: Softphone, frames: number): Promise<void> {
+    const { decoded } = await phone.video();
+    await until(`${frames} more frames are seen`, async () => (await phone.video()).decoded >= decoded + frames);
+  }
+
+  it('reaches a browser, VP8 both ways: what was lost is asked for', async () => {
+    await Promise.all([open(alice, CAMERA), open(bob, CAMERA)]);
+    await using call = new NgCall(node);
+    await connect(call, TO_BROWSER, bobAnswers);
+    await sees(alice, 20);
+    await call.ask('block media');
+    const { encoded } = await alice.video();
+    await until('some frames are lost', async () => (await alice.video()).encoded > encoded + 2);
+    await call.ask('unblock media');
+    await until('packets are asked for', async () => (await bob.video()).asked.nack > 0);
+    await sees(bob, 20);
+    const sender = await alice.video();
+    assert.ok(sender.wasAsked.nack > 0 && sender.retransmitted > 0, JSON.stringify(sender));
+    assert.equal(sender.codec, 'video/VP8');
+  });
+
+  it('is not throttled when the voice beside it is coded: H.264 one way, Opus and PCMU', async () => {
+    await Promise.all([open(alice, CAMERA), open(bob, {})]);
+    await alice.page.evaluate(() => {
+      const codecs = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+      const [, video] = window.peer.connection.getTransceivers();
+      video?.setCodecPreferences(codecs.filter(({ mimeType }) => /H264|rtx/.test(mimeType)));
+    });
+    const codec = { mask: ['opus'], consume: ['opus'], strip: ['red', 'G722', 'CN', 'PCMA'] };
+    await using call = new NgCall(node);
+    await connect(call, { ...TO_BROWSER, codec }, bobAnswers);
+    await sees(bob, 20);
+    assert.deepEqual([(await alice.stats()).codec, (await bob.stats()).codec], ['audio/opus', 'audio/PCMU']);
+    assert.equal((await bob.video()).codec, 'video/H264');
+    // Where it begins is 300,000; what does not arrive, or is not told of, takes it down from there.
+    await until('the way is found to carry more', async () => (await alice.video()).bitrate > 600_000);
+  });
+
+  it('passes a plain RTP party and back, with requests for packets and key frames and their answers', async () => {
+    await open(alice, CAMERA);
+    await using voice = await RtpMirror.open();
+    await using picture = await RtpMirror.open();
+    let packets = 0;
+    picture.passes = () => ++packets > 20;
+    await using call = new NgCall(node);
+    await connect(call, TO_PLAIN, (offer) => mirrored(offer, [voice, picture]));
+    // Without the first one nothing can be seen.
+    await until('a key frame is asked for', async () => {
+      const { asked, wasAsked } = await alice.video();
+      return asked.pli > 0 && wasAsked.pli > 0;
+    });
+    await sees(alice, 10);
+    const first = await alice.video();
+    assert.ok(first.keyFramesEncoded > 1);
+    picture.passes = () => ++packets % 10 !== 0;
+    await until('a packet is asked for, and sent again', async () => {
+      const { asked, wasAsked, retransmitted } = await alice.video();
+      return asked.nack > 0 && wasAsked.nack > 0 && retransmitted > 0;
+    });
+    await sees(alice, 10);
+    // NACK, transport-wide feedback, PLI, and reports.
+    await until('reports', () => ['205.1', '205.15', '206.1', '200'].every((kind) => picture.control.has(kind)));
+  });
+
+  it('passes a plain RTP party that knows nothing of feedback, retransmission and extensions', async () => {
+    await open(alice, CAMERA);
+    await using voice = await RtpMirror.open();
+    await using picture = await RtpMirror.open();
+    await using call = new NgCall(node);
+    await connect(call, TO_PLAIN, (offer) => mirrored(offer, [voice, picture]).replace(NOT_SIMPLE, ''));
+    await sees(alice, 10);
+    // What was not agreed is not used.
+    assert.deepEqual(
+      [...picture.control.keys()].filter((kind) => kind.startsWith('205')),
+      [],
+    );
+  });
+});
