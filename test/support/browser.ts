@@ -1,14 +1,32 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import { sine, toneOverRest, wav } from './tone.ts';
 
-/** Debian's browser; the tests use no other. */
+/** Debian's browsers; the tests use no others. */
 const CHROMIUM = '/usr/bin/chromium';
+const FIREFOX = '/usr/bin/firefox-esr';
+
+/** What Firefox's fake microphone plays. */
+export const FIREFOX_HZ = 1000;
+
+const FIREFOX_PREFERENCES = {
+  'media.navigator.streams.fake': true,
+  'media.navigator.permission.disabled': true,
+  'media.navigator.audio.fake_frequency': FIREFOX_HZ,
+  // Without the permission it would look for a way into the Internet, and has no candidate where there is none.
+  'permissions.default.microphone': 1,
+  'permissions.default.camera': 1,
+  'media.peerconnection.ice.loopback': true,
+  'media.peerconnection.ice.obfuscate_host_addresses': false,
+  'media.autoplay.default': 0,
+  'network.proxy.type': 0,
+};
 
 /**
- * A headless Chromium whose microphone plays one tone for ever. One browser has one microphone, so a call between
+ * A headless browser whose microphone plays one tone for ever. One browser has one microphone, so a call between
  * two agents takes two browsers. Disposing of it ends the process and removes its profile.
  */
 export class Softphone implements AsyncDisposable {
@@ -49,6 +67,23 @@ export class Softphone implements AsyncDisposable {
         '--allow-loopback-in-peer-connection',
       ],
     });
+    return Softphone.#at(url, browser, folder);
+  }
+
+  /** Firefox, with a tone of FIREFOX_HZ. */
+  static async firefox(url: string): Promise<Softphone> {
+    const folder = mkdtempSync(join(tmpdir(), 'causeway-firefox-'));
+    const browser = await puppeteer.launch({
+      browser: 'firefox',
+      executablePath: FIREFOX,
+      headless: true,
+      userDataDir: folder,
+      extraPrefsFirefox: FIREFOX_PREFERENCES,
+    });
+    return Softphone.#at(url, browser, folder);
+  }
+
+  static async #at(url: string, browser: Browser, folder: string): Promise<Softphone> {
     try {
       const page = await browser.newPage();
       await page.evaluateOnNewDocument(collectConnections);
@@ -103,6 +138,12 @@ export class Softphone implements AsyncDisposable {
       best = Math.max(best, toneOverRest(samples, hz, rate));
     }
     return best;
+  }
+
+  /** @throws unless that tone is 20 dB over the rest of what is heard. */
+  async assertTone(hz: number): Promise<void> {
+    const decibels = await this.tone(hz);
+    assert.ok(decibels > 20, `${hz} Hz is ${decibels.toFixed(1)} dB over the rest`);
   }
 
   /** The audio figures of the page's latest connection. */
@@ -166,11 +207,24 @@ function collectConnections(): void {
   };
 }
 
-/** Straight from the track: an AudioContext drops blocks when the machine is busy. */
+/** Straight from the track, where that can be: an AudioContext drops blocks when the machine is busy. */
 async function record(seconds: number): Promise<{ samples: number[]; rate: number }> {
   const stream = (document.getElementById('remote-audio') as HTMLAudioElement).srcObject as MediaStream | null;
   const track = stream?.getAudioTracks()[0];
   if (!track) throw new Error('no remote audio');
+  if (!('MediaStreamTrackProcessor' in window)) {
+    // Firefox, which has no AudioContext on a machine without a sound card either.
+    const recorder = new MediaRecorder(new MediaStream([track]));
+    const recorded = new Promise<Blob>((resolve) => {
+      recorder.addEventListener('dataavailable', ({ data }) => resolve(data), { once: true });
+    });
+    recorder.start();
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    recorder.stop();
+    const bytes = await (await recorded).arrayBuffer();
+    const heard = await new OfflineAudioContext(1, 1, 48_000).decodeAudioData(bytes);
+    return { samples: [...heard.getChannelData(0)], rate: heard.sampleRate };
+  }
   const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 1000 }).readable.getReader();
   const samples: number[] = [];
   let rate = 48_000;

@@ -33,18 +33,13 @@ describe('calls from the softphone page', function () {
     );
   }
 
-  async function assertTone(phone: Softphone, hz: number): Promise<void> {
-    const decibels = await phone.tone(hz);
-    assert.ok(decibels > 20, `${hz} Hz is ${decibels.toFixed(1)} dB over the rest`);
-  }
-
   it('hears its own 880 Hz through the PSTN simulator, then a 440 Hz tone of the gateway', async () => {
     await using alice = await Softphone.open(pop.origin(0), 880);
     await alice.signIn(ALICE.user, ALICE.password);
     await alice.dial('600');
     await alice.callState('talking');
     await new Promise((resolve) => setTimeout(resolve, 3000));
-    await assertTone(alice, 880);
+    await alice.assertTone(880);
     await assertUnconcealed(alice);
     assert.equal((await alice.stats()).codec, 'audio/opus');
     assert.match(await alice.page.$eval('#codec', (element) => element.textContent ?? ''), /opus/i);
@@ -54,7 +49,7 @@ describe('calls from the softphone page', function () {
     await alice.dial('601');
     await alice.callState('talking');
     await new Promise((resolve) => setTimeout(resolve, 2000));
-    await assertTone(alice, 440);
+    await alice.assertTone(440);
     await alice.page.click('#hang-up');
     await alice.callState('ended');
     await until(
@@ -127,8 +122,8 @@ describe('calls from the softphone page', function () {
     await alice.callState('talking');
     await bob.callState('talking');
     await new Promise((resolve) => setTimeout(resolve, 3000));
-    await assertTone(alice, 440);
-    await assertTone(bob, 880);
+    await alice.assertTone(440);
+    await bob.assertTone(880);
     await assertUnconcealed(alice);
     await bob.page.click('#hang-up');
     await alice.callState('ended');
