@@ -43,6 +43,17 @@ describe('calls from the softphone page', function () {
     await assertUnconcealed(alice);
     assert.equal((await alice.stats()).codec, 'audio/opus');
     assert.match(await alice.page.$eval('#codec', (element) => element.textContent ?? ''), /opus/i);
+    await alice.page.click('#mute');
+    assert.equal(await alice.page.evaluate(speaking), false);
+    await alice.page.click('#mute');
+    assert.equal(await alice.page.evaluate(speaking), true);
+    const former = await alice.page.evaluate(nameOfNode);
+    await alice.page.evaluate(say, 'disconnected' as const);
+    await until('ICE has started anew', async () => (await alice.page.evaluate(nameOfNode)) !== former);
+    await alice.page.evaluate(say);
+    const { packetsReceived } = await alice.stats();
+    await until('audio goes on', async () => (await alice.stats()).packetsReceived > packetsReceived + 25);
+    assert.equal((await alice.stats()).lost, 0);
     await alice.page.click('#hang-up');
     await alice.callState('ended');
     await alice.page.$eval('#number', (element) => ((element as HTMLInputElement).value = ''));
@@ -133,3 +144,23 @@ describe('calls from the softphone page', function () {
     );
   });
 });
+
+// These run in the page.
+
+function speaking(): boolean | undefined {
+  return window.testConnections.at(-1)?.getSenders()[0]?.track?.enabled;
+}
+
+/** ICE of the other end, as SDP had it last. */
+function nameOfNode(): string | undefined {
+  return /^a=ice-ufrag:(.*)$/m.exec(window.testConnections.at(-1)?.currentRemoteDescription?.sdp ?? '')?.[1];
+}
+
+/** What the connection says of itself from now on; a network that has changed cannot be had here. */
+function say(state?: RTCIceConnectionState): void {
+  const connection = window.testConnections.at(-1);
+  if (!connection) return;
+  if (state === undefined) Reflect.deleteProperty(connection, 'iceConnectionState');
+  else Object.defineProperty(connection, 'iceConnectionState', { value: state, configurable: true });
+  connection.dispatchEvent(new Event('iceconnectionstatechange'));
+}
