@@ -1,8 +1,40 @@
 import assert from 'node:assert/strict';
-import type { Softphone } from './browser.ts';
+import { Softphone } from './browser.ts';
+import { MediaNode } from './media-node.ts';
 import { TO_BROWSER, TO_PLAIN, type NgCall } from './ng-call.ts';
 import { mirrored, type RtpMirror } from './rtp-mirror.ts';
+import { ServedPage } from './served-page.ts';
 import { until } from './until.ts';
+
+/** A media node, and browsers on test/support/peer-page.ts. Disposing of it ends them all. */
+export class BrowserBench implements AsyncDisposable {
+  readonly node: MediaNode;
+  readonly #page: ServedPage;
+  readonly #stack = new AsyncDisposableStack();
+
+  private constructor(node: MediaNode, page: ServedPage) {
+    this.node = this.#stack.use(node);
+    this.#page = this.#stack.use(page);
+  }
+
+  /** `base`: the first of a hundred ports. */
+  static async open(base: number): Promise<BrowserBench> {
+    const [node, page] = await Promise.all([MediaNode.start(base, base + 99), ServedPage.open('peer-page.ts')]);
+    return new BrowserBench(node, page);
+  }
+
+  async chromium(microphoneHz: number): Promise<Softphone> {
+    return this.#stack.use(await Softphone.open(this.#page.url, microphoneHz));
+  }
+
+  async firefox(): Promise<Softphone> {
+    return this.#stack.use(await Softphone.firefox(this.#page.url));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
 
 /** What a phone with Opus and PCMU offers. */
 export const PLAIN_OFFER = [

@@ -59,10 +59,10 @@ export class RtpPhone implements AsyncDisposable {
     clearInterval(this.#timer);
   }
 
-  /** Of the last second heard. */
-  toneOverRest(hz: number): number {
-    const audio = Buffer.concat(this.#heard.slice(-50));
-    return audio.length < 7200 ? -Infinity : toneOverRest(fromMuLaw(audio), hz, 8000);
+  /** Of the last second heard, or as long as is said. */
+  toneOverRest(hz: number, seconds = 1): number {
+    const audio = Buffer.concat(this.#heard.slice(-50 * seconds));
+    return audio.length < 7200 * seconds ? -Infinity : toneOverRest(fromMuLaw(audio), hz, 8000);
   }
 
   /** Whether the last half second was silence. */

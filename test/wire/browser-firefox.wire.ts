@@ -1,41 +1,34 @@
 // budget: 25 s
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'mocha';
-import { assertRestarts, offeredBy, offerTo } from '../support/browser-peer.ts';
-import { FIREFOX_HZ, Softphone } from '../support/browser.ts';
-import { MediaNode } from '../support/media-node.ts';
+import { assertRestarts, BrowserBench, offeredBy, offerTo } from '../support/browser-peer.ts';
+import { FIREFOX_HZ, type Softphone } from '../support/browser.ts';
 import { NgCall } from '../support/ng-call.ts';
 import { RtpMirror } from '../support/rtp-mirror.ts';
-import { ServedPage } from '../support/served-page.ts';
 import { until } from '../support/until.ts';
 
 const BASE = 15_000;
 
 describe('Firefox and a plain RTP party', function () {
   this.timeout(20_000);
-  let node: MediaNode;
-  let page: ServedPage;
+  let bench: BrowserBench;
   let browser: Softphone;
 
   before(async () => {
-    [node, page] = await Promise.all([MediaNode.start(BASE, BASE + 99), ServedPage.open('peer-page.ts')]);
-    browser = await Softphone.firefox(page.url);
+    bench = await BrowserBench.open(BASE);
+    browser = await bench.firefox();
   });
 
   beforeEach(() => browser.page.evaluate(() => window.peer.open({})));
 
-  after(async () => {
-    await browser?.[Symbol.asyncDispose]();
-    await page?.[Symbol.asyncDispose]();
-    await node?.[Symbol.asyncDispose]();
-  });
+  after(() => bench?.[Symbol.asyncDispose]());
 
   const flows = (mirror: RtpMirror) =>
     until('audio flows', () => [...mirror.streams.values()].some(({ packets }) => packets >= 25));
 
   it('offers: it hears itself, and restarts ICE without a gap', async () => {
     await using mirror = await RtpMirror.open();
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     await offerTo([mirror], browser, call);
     await flows(mirror);
     await assertRestarts(mirror, browser, call, 'a');
@@ -44,7 +37,7 @@ describe('Firefox and a plain RTP party', function () {
 
   it('answers: it hears itself', async () => {
     await using mirror = await RtpMirror.open();
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     await offeredBy(mirror, browser, call);
     await flows(mirror);
     await browser.assertTone(FIREFOX_HZ);

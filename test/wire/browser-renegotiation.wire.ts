@@ -1,13 +1,11 @@
 // budget: 30 s
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'mocha';
-import { assertRestarts, offeredBy, offerTo, PLAIN_OFFER } from '../support/browser-peer.ts';
-import { Softphone } from '../support/browser.ts';
-import { MediaNode } from '../support/media-node.ts';
+import { assertRestarts, BrowserBench, offeredBy, offerTo, PLAIN_OFFER } from '../support/browser-peer.ts';
+import type { Softphone } from '../support/browser.ts';
 import { NgCall, TO_BROWSER, TO_PLAIN } from '../support/ng-call.ts';
 import { RtpMirror } from '../support/rtp-mirror.ts';
 import { RtpPhone } from '../support/rtp-phone.ts';
-import { ServedPage } from '../support/served-page.ts';
 import { until } from '../support/until.ts';
 
 const BASE = 14_800;
@@ -16,29 +14,24 @@ const PCMU = 0;
 
 describe('Chromium and a plain RTP party, while they talk', function () {
   this.timeout(20_000);
-  let node: MediaNode;
-  let page: ServedPage;
+  let bench: BrowserBench;
   let browser: Softphone;
 
   before(async () => {
-    [node, page] = await Promise.all([MediaNode.start(BASE, BASE + 99), ServedPage.open('peer-page.ts')]);
-    browser = await Softphone.open(page.url, 880);
+    bench = await BrowserBench.open(BASE);
+    browser = await bench.chromium(880);
   });
 
   beforeEach(() => browser.page.evaluate(() => window.peer.open({})));
 
-  after(async () => {
-    await browser?.[Symbol.asyncDispose]();
-    await page?.[Symbol.asyncDispose]();
-    await node?.[Symbol.asyncDispose]();
-  });
+  after(() => bench?.[Symbol.asyncDispose]());
 
   const flows = (mirror: RtpMirror, pt: number, packets = 25) =>
     until(`payload type ${pt} flows`, () => (mirror.of(pt)[0]?.packets ?? 0) >= packets, 10_000, 20);
 
   it('restarts ICE without a gap', async () => {
     await using mirror = await RtpMirror.open();
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     await offerTo([mirror], browser, call);
     await flows(mirror, OPUS);
     await assertRestarts(mirror, browser, call, 'a');
@@ -47,7 +40,7 @@ describe('Chromium and a plain RTP party, while they talk', function () {
 
   it('restarts ICE when it was the one that was called', async () => {
     await using mirror = await RtpMirror.open();
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     await offeredBy(mirror, browser, call);
     await flows(mirror, OPUS);
     await assertRestarts(mirror, browser, call, 'b');
@@ -56,7 +49,7 @@ describe('Chromium and a plain RTP party, while they talk', function () {
   it('turns a camera on, off and on again', async () => {
     await using voice = await RtpMirror.open();
     await using picture = await RtpMirror.open();
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     await offerTo([voice], browser, call);
     await flows(voice, OPUS);
     for (let i = 0; i < 2; i++) {
@@ -76,7 +69,7 @@ describe('Chromium and a plain RTP party, while they talk', function () {
 
   it('changes from Opus to PCMU', async () => {
     await using mirror = await RtpMirror.open();
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     await offerTo([mirror], browser, call);
     await flows(mirror, OPUS);
     await browser.page.evaluate(() => {
@@ -93,7 +86,7 @@ describe('Chromium and a plain RTP party, while they talk', function () {
 
   it('mutes itself, takes its track away, and turns inactive; it is heard again each time', async () => {
     await using phone = await RtpPhone.open(440);
-    await using call = new NgCall(node);
+    await using call = new NgCall(bench.node);
     /** With a phone that has PCMU alone: we code. */
     const direct = async (direction: 'sendrecv' | 'inactive') => {
       const offer = await browser.page.evaluate((wanted) => {
@@ -110,7 +103,7 @@ describe('Chromium and a plain RTP party, while they talk', function () {
       const toBrowser = await call.answer('a', answer, TO_BROWSER);
       await browser.page.evaluate((sdp) => window.peer.accept(sdp), toBrowser);
     };
-    const heard = () => until('the browser is heard', () => phone.toneOverRest(880) > 20);
+    const heard = () => until('the browser is heard', () => phone.toneOverRest(880, 0.5) > 20);
     /** What is still to be played out comes; then nothing. */
     const nothingFlows = () => {
       let packets = -1;
