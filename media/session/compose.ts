@@ -189,7 +189,7 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
   ];
 }
 
-const TRANSPORT_WIDE = /^a=extmap:\S+ \S*transport-wide-cc/;
+const TRANSPORT_WIDE = /^a=(extmap:\S+ \S*transport-wide-cc|rtcp-fb:\* transport-cc)/;
 
 /**
  * Transport-wide congestion control numbers the packets of all lines in one row. Of a line that is coded anew none would
