@@ -19,6 +19,7 @@ const RUN = [
 const TEST = [
   { name: 'sip-tester', probe: '/usr/bin/sipp' },
   { name: 'chromium', probe: '/usr/bin/chromium' },
+  { name: 'firefox-esr', probe: '/usr/bin/firefox-esr' },
   { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' },
   { name: 'rtpengine-daemon', probe: '/usr/bin/rtpengine' },
   { name: 'kamailio', probe: '/usr/sbin/kamailio' },

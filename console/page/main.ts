@@ -60,6 +60,7 @@ function showCall(now: CallState): void {
   else sound.stopRinging();
   if (now.state === 'incoming') element('answer').focus();
   if (now.state === 'ended') {
+    notice(undefined);
     meter = undefined;
     sound.quiet();
     setMuted(false);
@@ -81,6 +82,11 @@ function useConnection(connection: RTCPeerConnection): void {
     const stream = event.streams[0] ?? new MediaStream([event.track]);
     element<HTMLAudioElement>('remote-audio').srcObject = stream;
     sound.listen('in', stream);
+  });
+  connection.addEventListener('iceconnectionstatechange', () => {
+    if (call.state !== 'talking') return;
+    const lost = connection.iceConnectionState === 'disconnected';
+    notice(lost ? 'The media node cannot be reached, trying again …' : undefined);
   });
   const wait = window.setInterval(() => {
     const track = connection.getSenders().find((sender) => sender.track?.kind === 'audio')?.track;

@@ -1,6 +1,7 @@
 import JsSIP from 'jssip';
 import type { RTCSession } from 'jssip/lib/RTCSession.js';
 import { nameOf, type Node } from './api.ts';
+import { keepConnected } from './keep-connected.ts';
 
 export type Registration =
   | { readonly state: 'signed-out' }
@@ -94,7 +95,7 @@ export class Phone {
       rtcOfferConstraints: { offerToReceiveAudio: true, offerToReceiveVideo: false },
     });
     this.#take(session, target);
-    this.#events.connection(session.connection);
+    this.#use(session, session.connection);
   }
 
   answer(): void {
@@ -134,9 +135,18 @@ export class Phone {
     }
     const identity = session.remote_identity;
     const peer = identity.display_name || identity.uri.user || identity.uri.toString();
-    session.on('peerconnection', ({ peerconnection }) => this.#events.connection(peerconnection));
+    session.on('peerconnection', ({ peerconnection }) => this.#use(session, peerconnection));
     this.#take(session, peer);
     this.#events.call({ state: 'incoming', peer });
+  }
+
+  #use(session: RTCSession, connection: RTCPeerConnection): void {
+    this.#events.connection(connection);
+    keepConnected(connection, () => {
+      // The library ends a call whose re-INVITE cannot be sent.
+      if (!this.#ua.isConnected()) return;
+      session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+    });
   }
 
   #take(session: RTCSession, peer: string): void {
@@ -150,7 +160,7 @@ export class Phone {
       this.#session = undefined;
       this.#events.call({ state: 'ended', peer, reason });
     };
-    session.on('ended', (event) => over(event.originator === 'local' ? 'You hung up' : 'The other side hung up'));
+    session.on('ended', (event) => over(endedBy(event)));
     session.on('failed', (event) => over(reasonOf(event.cause)));
     session.on('getusermediafailed', () => over('No microphone: allow it for this page'));
   }
@@ -165,6 +175,11 @@ function media(processing: boolean): { mediaConstraints: MediaStreamConstraints;
   };
 }
 
+function endedBy({ originator, cause }: { readonly originator: string; readonly cause: string }): string {
+  if (cause === 'RTP Timeout') return reasonOf(cause);
+  return originator === 'local' ? 'You hung up' : 'The other side hung up';
+}
+
 function reasonOf(cause: string): string {
   const texts: Record<string, string> = {
     Busy: 'Busy',
@@ -176,6 +191,7 @@ function reasonOf(cause: string): string {
     'User Denied Media Access': 'No microphone: allow it for this page',
     'Connection Error': 'The connection to the node was lost',
     'Request Timeout': 'The node does not answer',
+    'RTP Timeout': 'The media node was lost',
   };
   return texts[cause] ?? cause;
 }

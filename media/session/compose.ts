@@ -46,6 +46,8 @@ export interface ComposedLine {
   readonly nowhere: boolean;
   /** Towards this party ICE trickles. */
   readonly trickle: boolean;
+  /** Its packets may be coded anew. */
+  readonly coded: boolean;
 }
 
 export interface Composing {
@@ -85,11 +87,13 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
   if (parts.iceLite) session.push(added('a=ice-lite'));
   if (flags.flags.has('loop-protect')) session.push(added(`a=rtpengine:${parts.loopMark}`));
   const sessionHas = text.session.some((line) => line.text.startsWith('c='));
+  const several = active.filter(({ codecs }) => codecs !== undefined).length > 1;
   const media = text.media.map((part, index) => {
     const line = lines[index];
     if (line === undefined || line.rejected || !line.side.endpoint) return rejectedLine(part, line);
     if (line.codecs === undefined) return otherLine(part, line, flags);
-    return mediaLine(part, line, parts, sessionHas);
+    const [body, written] = several && line.coded ? numberedApart(part, line) : [part, line];
+    return mediaLine(body, written, parts, sessionHas);
   });
   return { session, media };
 }
@@ -183,6 +187,20 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
     ...body,
     ...generated(line, address, parts).filter((own) => !gone(own, unwanted)),
   ];
+}
+
+const TRANSPORT_WIDE = /^a=(extmap:\S+ \S*transport-wide-cc|rtcp-fb:\* transport-cc)/;
+
+/**
+ * Transport-wide congestion control numbers the packets of all lines in one row. Of a line that is coded anew none would
+ * arrive, and the sender of a video beside it would take that for loss.
+ */
+function numberedApart(part: readonly SdpLine[], line: ComposedLine): [readonly SdpLine[], ComposedLine] {
+  const codecs = line.codecs?.map((codec) => ({
+    ...codec,
+    feedback: codec.feedback?.filter((value) => value !== 'transport-cc') ?? [],
+  }));
+  return [part.filter((own) => !TRANSPORT_WIDE.test(own.text)), { ...line, codecs }];
 }
 
 /** In the order of rtpengine 10.5, which others compare with. */

@@ -279,6 +279,7 @@ export class SessionManager {
       direction: media.direction,
       nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
       trickle: flags.flags.has('trickle-ICE'),
+      coded: media.kind === 'audio' && (fromSide.coding.engaged || fromSide.coding.repacked),
     };
   }
 
@@ -354,6 +355,7 @@ export class SessionManager {
       direction: media.direction,
       nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
       trickle: offered.trickle || flags.flags.has('trickle-ICE'),
+      coded: transcode !== undefined,
     };
   }
 
@@ -369,6 +371,6 @@ export class SessionManager {
 }
 
 function refused(side: Side, mid: string | undefined): ComposedLine {
-  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false };
+  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false, coded: false };
   return { side, codecs: undefined, rejected: true, mid, ...nothing };
 }

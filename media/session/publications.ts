@@ -71,7 +71,7 @@ function publishLine(
   side.remote = media;
   side.flags = flags;
   const codec = media.rejected || media.carriage !== 'rtp' ? undefined : acceptedCodec(media.codecs, flags);
-  const shown = { side, mid: media.mid, ptimeMs: media.ptimeMs, nowhere: false, trickle: media.trickle };
+  const shown = { side, mid: media.mid, ptimeMs: media.ptimeMs, nowhere: false, trickle: media.trickle, coded: false };
   if (!codec) {
     closeLines([line]);
     return { ...shown, codecs: undefined, rejected: true, direction: 'inactive' };

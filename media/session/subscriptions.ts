@@ -225,6 +225,7 @@ function offerLine(
     mid: flags.flags.has('generate-mid') ? String(index + 1) : undefined,
     ptimeMs: source.remote.ptimeMs,
     trickle: flags.flags.has('trickle-ICE'),
+    coded: false,
   };
 }
 

@@ -1,4 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
+import { RtpLog } from './rtp-log.ts';
 import { fromMuLaw, muLaw, sine, toneOverRest } from './tone.ts';
 
 const FRAME = 160;
@@ -13,9 +14,8 @@ export class RtpPhone implements AsyncDisposable {
   readonly #samples: Uint8Array;
   readonly #heard: Buffer[] = [];
   readonly #keys = new Map<number, string>();
-  readonly #sources = new Set<number>();
-  #first: number | undefined;
-  #highest = 0;
+  /** Of the voice that it has heard. */
+  readonly log = new RtpLog();
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(socket: Socket, hz: number) {
@@ -42,8 +42,7 @@ export class RtpPhone implements AsyncDisposable {
 
   /** Sequence numbers that never came, and how many SSRCs have been heard. */
   get stream(): { readonly lost: number; readonly sources: number } {
-    const expected = this.#first === undefined ? 0 : this.#highest - this.#first + 1;
-    return { lost: expected - this.#heard.length, sources: this.#sources.size };
+    return { lost: this.log.lost, sources: this.log.sources.size };
   }
 
   /** What has been dialled with telephone-event (RFC 4733), in order; each key with its payload type, `126:5`. */
@@ -60,10 +59,16 @@ export class RtpPhone implements AsyncDisposable {
     clearInterval(this.#timer);
   }
 
-  /** Of the last second heard. */
-  toneOverRest(hz: number): number {
-    const audio = Buffer.concat(this.#heard.slice(-50));
-    return audio.length < 7200 ? -Infinity : toneOverRest(fromMuLaw(audio), hz, 8000);
+  /** Of the last second heard, or as long as is said. */
+  toneOverRest(hz: number, seconds = 1): number {
+    const audio = Buffer.concat(this.#heard.slice(-50 * seconds));
+    return audio.length < 7200 * seconds ? -Infinity : toneOverRest(fromMuLaw(audio), hz, 8000);
+  }
+
+  /** Whether the last half second was silence. */
+  get silent(): boolean {
+    const audio = fromMuLaw(Buffer.concat(this.#heard.slice(-25)));
+    return audio.length >= 4000 && audio.every((sample) => Math.abs(sample) < 100);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -73,13 +78,7 @@ export class RtpPhone implements AsyncDisposable {
 
   #hear(packet: Buffer): void {
     this.#heard.push(packet.subarray(12));
-    this.#sources.add(packet.readUInt32BE(8));
-    const sequence = packet.readUInt16BE(2);
-    this.#first ??= sequence;
-    // RFC 3550 §A.1: the distance from the highest so far, modulo 2^16, tells ahead from behind.
-    const ahead = (sequence - this.#highest) & 0xffff;
-    if (this.#heard.length === 1) this.#highest = sequence;
-    else if (ahead < 0x8000) this.#highest += ahead;
+    this.log.take(packet, performance.now());
   }
 
   /** RFC 4733 §2.3; all packets of one event have the same timestamp. */

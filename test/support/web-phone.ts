@@ -1,37 +1,21 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { build } from 'esbuild';
 import { Softphone } from './browser.ts';
+import { ServedPage } from './served-page.ts';
 
-const ENTRY = new URL('./web-phone-page.ts', import.meta.url).pathname;
-const PAGE = `<!doctype html><meta charset="utf-8"><title>phone</title>
-<body data-state="new"><audio id="remote-audio" autoplay></audio><script src="/phone.js"></script></body>`;
-
-/** The page of test/support/web-phone-page.ts on a port of its own; loopback counts as a secure origin, so that it may use the microphone. */
+/** The softphone of test/support/web-phone-page.ts, for browsers of its own. */
 export class WebPhonePage implements AsyncDisposable {
-  readonly url: string;
-  readonly #server: Server;
+  readonly #page: ServedPage;
 
-  private constructor(server: Server) {
-    this.#server = server;
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  private constructor(page: ServedPage) {
+    this.#page = page;
   }
 
   static async open(): Promise<WebPhonePage> {
-    const bundle = await build({ entryPoints: [ENTRY], bundle: true, write: false, format: 'iife' });
-    const script = bundle.outputFiles[0]?.text ?? '';
-    const server = createServer((request, response) => {
-      const js = request.url === '/phone.js';
-      response.setHeader('content-type', js ? 'text/javascript' : 'text/html');
-      response.end(js ? script : PAGE);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-    return new WebPhonePage(server);
+    return new WebPhonePage(await ServedPage.open('web-phone-page.ts'));
   }
 
   /** A browser of its own, registered at a SIP server that is not ours. */
   async phone(webSocket: string, uri: string, microphoneHz: number): Promise<Softphone> {
-    const browser = await Softphone.open(this.url, microphoneHz);
+    const browser = await Softphone.open(this.#page.url, microphoneHz);
     try {
       await browser.page.evaluate((socket, aor) => window.phone.register(socket, aor), webSocket, uri);
       await state(browser, 'registered');
@@ -43,8 +27,7 @@ export class WebPhonePage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await this.#page[Symbol.asyncDispose]();
   }
 }
 

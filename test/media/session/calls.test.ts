@@ -196,6 +196,28 @@ describe('a call on a media node', () => {
     assert.equal(webrtc()?.remote?.ice?.ufrag, 'Zz9x');
   });
 
+  it('counts a voice that may be coded apart from the video beside it', () => {
+    const wide = 'a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n';
+    const voice = `${browser('actpass')}a=rtcp-fb:111 transport-cc\r\n${wide}`;
+    const video = voice
+      .slice(voice.indexOf('m='))
+      .replace('audio', 'video')
+      .replaceAll('111', '96')
+      .replace('opus/48000/2', 'VP8/90000');
+    const lines = (text: string) =>
+      text
+        .split(/^(?=m=)/m)
+        .slice(1)
+        .map((line) => (line.match(/transport-(cc|wide-cc)/g) ?? []).length);
+    const coded = { ...offerKeys('plain', 'webrtc'), codec: { mask: ['opus'], transcode: ['PCMU'] } };
+    assert.deepEqual(lines(offer({ sdp: voice + video }, coded)), [0, 2]);
+    ng('delete', {});
+    assert.deepEqual(lines(offer({ sdp: voice + video }, offerKeys('webrtc', 'webrtc'))), [2, 2]);
+    ng('delete', {});
+    // Alone it is left as it is, but for the codec that is hidden.
+    assert.deepEqual(lines(offer({ sdp: voice }, coded)), [1]);
+  });
+
   it('turns to fax: the line is passed on as it is, but for where it goes', () => {
     offer({ sdp: phone(4000) });
     answer({ sdp: phone(5000) });

@@ -236,4 +236,21 @@ bool parseRtcp(std::span<const uint8_t> packet, uint32_t ours, RtcpSeen& seen) {
   return offset == packet.size();
 }
 
+size_t keepTransportFeedback(std::span<uint8_t> packet) {
+  size_t kept = 0;
+  for (size_t offset = 0; offset + 4 <= packet.size();) {
+    const uint8_t* p = &packet[offset];
+    const size_t length = std::min(4 * (size_t{readU16(p + 2)} + 1), packet.size() - offset);
+    const unsigned format = p[0] & 0x1f;
+    const bool wide = p[1] == 205 && format == 15 && length >= 12;
+    const bool remb = p[1] == 206 && format == 15 && length >= 16 && std::memcmp(p + 12, "REMB", 4) == 0;
+    if (wide || remb) {
+      std::memmove(&packet[kept], p, length);
+      kept += length;
+    }
+    offset += length;
+  }
+  return kept;
+}
+
 }  // namespace causeway

@@ -92,4 +92,8 @@ struct RtcpSeen {
 // Walks a compound packet; false when it is malformed.
 bool parseRtcp(std::span<const uint8_t> packet, uint32_t ours, RtcpSeen& seen);
 
+// Leaves, in place, of a well-formed compound what is about the way and all of its streams: transport-wide feedback and
+// REMB, which may come with the RTCP of any line. The length, often 0.
+size_t keepTransportFeedback(std::span<uint8_t> packet);
+
 }  // namespace causeway

@@ -35,5 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   RtcpSeen own;
   const size_t length = writeReport(out, {}, &stats, 1, 1'000'000 + Micros{data[0]} * 10'000'000, "causeway");
   require(parseRtcp({out, length}, 1, own) && own.hasBlock, "our own report can be read");
+  const size_t kept = keepTransportFeedback(packet.span());
+  require(kept <= packet.size() && (kept == 0 || parseRtcp(packet.span().first(kept), 1, own)), "what is kept of it can be read");
   return 0;
 }

@@ -294,8 +294,10 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
     *endpoint.voip = seen.voip;
   }
   if (endpoint.copies) copy(endpoint, true, viaRtcp, from, packet, length, now);
+  if (!endpoint.out) return;
   // Where we decode and encode, both streams are ours to report on; else the parties' reports are about each other.
-  if (endpoint.originates() || !endpoint.out) return;
+  if (endpoint.originates()) length = keepTransportFeedback({packet, length});
+  if (length == 0) return;
   sendRtcp(*endpoint.out->to, packet, length, true, now);
 }
 

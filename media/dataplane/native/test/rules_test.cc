@@ -199,6 +199,17 @@ void reports() {
   const size_t length = writeBye(out, sender, nullptr, 1, 1000, "name");
   seen = {};
   check(parseRtcp(std::span(out).first(length), 1, seen) && seen.bye && seen.senderReport, "BYE comes with a report");
+  // RR, transport-wide feedback, PLI, REMB.
+  std::vector<uint8_t> mixed = {0x80, 201, 0, 1, 0, 0, 0, 7,                                            //
+                                0x8f, 205, 0, 4, 0, 0, 0, 7, 0, 0, 0, 8, 0, 1, 0, 0, 0, 0, 0, 1,        //
+                                0x81, 206, 0, 2, 0, 0, 0, 7, 0, 0, 0, 8,                                //
+                                0x8f, 206, 0, 5, 0, 0, 0, 7, 0, 0, 0, 0, 'R', 'E', 'M', 'B', 1, 0, 0, 9, 0, 0, 0, 8};
+  const std::vector<uint8_t> before = mixed;
+  const size_t kept = keepTransportFeedback(mixed);
+  check(kept == 44 && std::equal(mixed.begin(), mixed.begin() + 20, before.begin() + 8) &&
+            std::equal(mixed.begin() + 20, mixed.begin() + 44, before.begin() + 40),
+        "of a compound only what is about the way is kept");
+  check(keepTransportFeedback(std::span(out).first(length)) == 0, "of reports nothing");
 }
 
 void quality() {
