@@ -296,6 +296,8 @@ export interface DataplaneTotals {
   readonly dropped: Readonly<Record<string, number>>;
   /** CPU time of the worker threads since start. */
   readonly cpuMs: number;
+  /** The same of each; nothing when the path is closed. */
+  readonly threadCpuMs: readonly number[];
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
   /** Copies that stand, and packets that they have carried. */
   readonly taps: number;

@@ -9,6 +9,7 @@ import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts
 import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { publish, type CopyParts } from './publications.ts';
+import { LIMIT_TEXTS, type LimitName, type NodeLoad } from './load.ts';
 import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';
@@ -26,6 +27,8 @@ export interface ManagerOptions {
    */
   readonly interfaces: readonly string[];
   readonly maxSessions: number;
+  /** Says when the node is too busy for another call. Absent: never. */
+  readonly load?: Pick<NodeLoad, 'exceeded'>;
   readonly timeoutSeconds: number;
 }
 
@@ -37,6 +40,8 @@ export class SessionManager {
   readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
   draining = false;
+  /** Offers, answers and publications that a limit has stopped. */
+  readonly refused: Record<LimitName, number> = { sessions: 0, load: 0, cpu: 0, bandwidth: 0, ports: 0, draining: 0 };
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -44,6 +49,13 @@ export class SessionManager {
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** Why the next new call would be refused. Those that stand may go on and be offered again. */
+  get limit(): LimitName | undefined {
+    const { maxSessions, load } = this.#options;
+    if (this.draining) return 'draining';
+    return this.#sessions.size >= maxSessions ? 'sessions' : load?.exceeded;
   }
 
   /** What subscriptions work with. */
@@ -77,7 +89,7 @@ export class SessionManager {
       // A branch that could not be offered leaves nothing; a call without any other is gone.
       for (const { lines } of session.dialogues.splice(before)) closeLines(lines);
       if (before === 0) this.#end(session);
-      throw translate(error);
+      throw this.#told(error);
     }
   }
 
@@ -93,7 +105,7 @@ export class SessionManager {
       this.#changed(session);
       return sdp;
     } catch (error) {
-      throw translate(error);
+      throw this.#told(error);
     }
   }
 
@@ -107,7 +119,7 @@ export class SessionManager {
       return sdp;
     } catch (error) {
       if (session.dialogues.length === 0) this.#end(session);
-      throw translate(error);
+      throw this.#told(error);
     }
   }
 
@@ -190,9 +202,11 @@ export class SessionManager {
   }
 
   #open(callId: string, now: number): Session {
-    if (this.draining) throw new SessionError('draining', 'This node is draining');
-    if (this.#sessions.size >= this.#options.maxSessions)
-      throw new SessionError('full', 'Parallel session limit reached');
+    const limit = this.limit;
+    if (limit) {
+      this.refused[limit]++;
+      throw new SessionError(limit === 'draining' ? 'draining' : 'full', LIMIT_TEXTS[limit]);
+    }
     const times = { createdAt: now, lastSignalAt: now };
     const beside = { gates: openGates(), subscriptions: new Map(), attached: new Set<never>() };
     const session: Session = { callId, ...times, ...beside, dialogues: [] };
@@ -224,6 +238,12 @@ export class SessionManager {
     closeSubscriptions(session);
     for (const attachment of session.attached) attachment.ended();
     session.attached.clear();
+  }
+
+  #told(error: unknown): unknown {
+    const told = translate(error);
+    if (told instanceof SessionError && told.code === 'no-ports') this.refused.ports++;
+    return told;
   }
 
   #looped(request: SdpRequest): boolean {

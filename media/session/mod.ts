@@ -1,6 +1,7 @@
 export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
 export type { Gates } from './gates.ts';
+export { LIMIT_TEXTS, NodeLoad, type LimitName } from './load.ts';
 export { SessionManager, type ManagerOptions } from './manager.ts';
 export type { SdpRequest } from './requests.ts';
 export {
