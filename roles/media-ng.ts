@@ -49,6 +49,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     labelNames: ['command', 'result'],
     registers: [register],
   });
+  let udp: NgUdpServer | undefined;
   let tcp: NgTcpServer | undefined;
   const sounds = new SoundFiles(dataplane);
   let closed = false;
@@ -105,7 +106,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
       open.push(dtmfLog);
       service.hub.add(dtmfLog, new Set([EVENT_NAMES.dtmf]));
     }
-    open.push(await NgUdpServer.open(config.listenNg, service));
+    udp = await NgUdpServer.open(config.listenNg, service);
+    open.push(udp);
     listen['ng'] = `udp:${config.listenNg}`;
     if (config.listenTcpNg !== undefined) {
       tcp = await NgTcpServer.open(config.listenTcpNg, service, config.maxNgConnections);
@@ -121,7 +123,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     await close();
     throw error;
   }
-  registerMetrics(register, service, webhooks, { tcp, http });
+  registerMetrics(register, service, webhooks, { udp, tcp, http });
   registerSounds(register, sounds);
   return { service, listen, copies, close };
 }
@@ -149,7 +151,11 @@ function registerMetrics(
   register: Registry,
   service: NgService,
   webhooks: readonly Webhook[],
-  servers: { readonly tcp: NgTcpServer | undefined; readonly http: NgHttpServer | undefined },
+  servers: {
+    readonly udp: NgUdpServer;
+    readonly tcp: NgTcpServer | undefined;
+    readonly http: NgHttpServer | undefined;
+  },
 ): void {
   const gauge = (name: string, help: string, label: string, read: () => readonly (readonly [string, number])[]) =>
     new Gauge({
@@ -189,6 +195,14 @@ function registerMetrics(
     ['waited', replies.counters.waited],
     ['forgotten', replies.counters.forgotten],
   ]);
+  counter('ng_datagrams_total', 'Of ng over UDP; refused: replies that the kernel did not take.', 'what', () => {
+    const counters = servers.udp.counters;
+    return [
+      ['request', counters.requests],
+      ['reply', counters.replies],
+      ['refused', counters.refused],
+    ];
+  });
   counter('ng_connections_cut_total', 'ng connections that were refused or cut off, by reason.', 'reason', () => {
     const all = [servers.tcp?.counters, servers.http?.counters].filter(
       (one): one is ConnectionCounters => one !== undefined,
