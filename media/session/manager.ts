@@ -14,10 +14,18 @@ import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';
 import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
-import { PATIENCE, whySilent, type Ending } from './silence.ts';
+import { isDead, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { tell } from './tell.ts';
-import { decideAnswered, decideOffered, openSide, passedThrough, remoteSpec, takeRole } from './transport.ts';
+import {
+  decideAnswered,
+  decideOffered,
+  isKeyless,
+  openSide,
+  passedThrough,
+  remoteSpec,
+  takeRole,
+} from './transport.ts';
 
 export interface ManagerOptions {
   readonly dataplane: Dataplane;
@@ -78,17 +86,16 @@ export class SessionManager {
     const { text, remote } = understand(request);
     const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
     session.lastSignalAt = now;
-    // Whoever offers again does not want it deleted.
-    for (const dialogue of session.dialogues) dialogue.deleteAt = undefined;
-    const before = session.dialogues.length;
+    const before = session.dialogues.map(({ lines }) => lines.length);
     try {
       const sdp = this.#offer(session, request, text, remote);
       this.#changed(session);
       return sdp;
     } catch (error) {
-      // A branch that could not be offered leaves nothing; a call without any other is gone.
-      for (const { lines } of session.dialogues.splice(before)) closeLines(lines);
-      if (before === 0) this.#end(session);
+      // What could not be offered leaves nothing, neither branches nor lines; a call without any other branch is gone.
+      for (const { lines } of session.dialogues.splice(before.length)) closeLines(lines);
+      for (const [index, { lines }] of session.dialogues.entries()) closeLines(lines.splice(before[index] ?? 0));
+      if (before.length === 0) this.#end(session);
       throw this.#told(error);
     }
   }
@@ -174,16 +181,7 @@ export class SessionManager {
     }
     const { dataplane, timeoutSeconds } = this.#options;
     const idle = new Set(dataplane.idleEndpoints(timeoutSeconds * 1000));
-    if (idle.size === 0) return [];
-    const dead = this.all().filter((session) => {
-      const sides = session.dialogues.flatMap(({ lines }) => lines.flatMap(({ a, b }) => [a, b]));
-      const open = sides.filter((side) => side.endpoint !== undefined);
-      if (open.length === 0) return now - session.lastSignalAt > timeoutSeconds * 1000;
-      if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
-      // Counted from the last signal too: a call that comes back from hold has been silent for long.
-      const patience = whySilent(session) === 'timeout' ? 1 : PATIENCE;
-      return now - session.lastSignalAt > timeoutSeconds * 1000 * patience;
-    });
+    const dead = this.all().filter((session) => isDead(session, idle, now, timeoutSeconds * 1000));
     for (const session of dead) {
       this.#sessions.delete(session.callId);
       ending?.(session, whySilent(session));
@@ -266,6 +264,8 @@ export class SessionManager {
     if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
       throw new SessionError('bad-sdp', 'no codec is left to offer');
     const bundle = flags.bundle.has('offer') || flags.bundle.has('require');
+    // Whoever offers again does not want it deleted.
+    dialogue.deleteAt = undefined;
     return this.#compose(text, lines, answerer, { flags, bundle, iceLite: flags.iceLite.has('forward') });
   }
 
@@ -289,7 +289,9 @@ export class SessionManager {
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
     // In a re-INVITE the offerer may have moved: it must be heard at once.
     // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    fromSide.endpoint?.configure(remoteSpec(fromSide, line.agreed?.passing));
+    // Without a key in common yet, it stays as it was: nothing may leave in the clear meanwhile.
+    const passing = line.agreed?.passing ?? false;
+    if (passing || !isKeyless(fromSide)) fromSide.endpoint?.configure(remoteSpec(fromSide, passing));
     return {
       side: toSide,
       codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
@@ -348,6 +350,7 @@ export class SessionManager {
         ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
         : { forOfferer: media.codecs, transcode: undefined };
     const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
+    if (!pass && isKeyless(answerSide)) throw new SessionError('bad-sdp', KEYLESS_ANSWER);
     decideAnswered(offerSide, answerSide, flags, pass);
     openSide(
       dataplane,
@@ -387,6 +390,8 @@ export class SessionManager {
     return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
   }
 }
+
+const KEYLESS_ANSWER = 'the answer asks for SRTP but carries neither a fingerprint nor a crypto suite that was offered';
 
 function refused(side: Side, mid: string | undefined): ComposedLine {
   const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false };
