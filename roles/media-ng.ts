@@ -10,6 +10,7 @@ import {
   NgTcpServer,
   NgUdpServer,
   playOperations,
+  setUpCaches,
   SoundFiles,
   Webhook,
   type Caller,
@@ -203,6 +204,15 @@ function registerMetrics(
       ['refused', counters.refused],
     ];
   });
+  gauge('setup_cache_entries', 'SDP lines and sets of flags that are not read again.', 'cache', () =>
+    Object.entries(setUpCaches()).map(([cache, { size }]) => [cache, size]),
+  );
+  counter('setup_cache_hits_total', 'Of them, those that were there.', 'cache', () =>
+    Object.entries(setUpCaches()).map(([cache, { hits }]) => [cache, hits]),
+  );
+  counter('setup_cache_misses_total', 'Of them, those that had to be read.', 'cache', () =>
+    Object.entries(setUpCaches()).map(([cache, { misses }]) => [cache, misses]),
+  );
   counter('ng_connections_cut_total', 'ng connections that were refused or cut off, by reason.', 'reason', () => {
     const all = [servers.tcp?.counters, servers.http?.counters].filter(
       (one): one is ConnectionCounters => one !== undefined,

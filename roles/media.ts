@@ -229,6 +229,9 @@ function registerMetrics(
   counter('refused_total', 'Offers, answers and publications that were refused, by the limit.', ['limit'], () =>
     Object.entries(manager.refused).map(([limit, count]) => [{ limit }, count]),
   );
+  counter('plane_events_lost_total', 'Events of the packet path that were not told: too many waited.', [], () => [
+    [{}, dataplane.totals().eventsLost],
+  ]);
   counter('cpu_seconds_total', 'CPU time of the packet path.', [], () => [[{}, dataplane.totals().cpuMs / 1000]]);
   counter('dtls_handshakes_total', 'DTLS handshakes that ended.', ['result'], () => {
     const { connected, failed } = dataplane.totals().dtlsHandshakes;

@@ -299,6 +299,8 @@ export interface DataplaneTotals {
   /** The same of each; nothing when the path is closed. */
   readonly threadCpuMs: readonly number[];
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
+  /** Events that were never told: 10,000 others waited. */
+  readonly eventsLost: number;
   /** Copies that stand, and packets that they have carried. */
   readonly taps: number;
   readonly tappedPackets: number;

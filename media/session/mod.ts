@@ -15,4 +15,5 @@ export {
 } from './session.ts';
 export type { Ending } from './silence.ts';
 export { answerSubscription, subscribe, unsubscribe } from './subscriptions.ts';
+export { setUpCaches } from './set-up-caches.ts';
 export { sharedFlags } from './shared-flags.ts';

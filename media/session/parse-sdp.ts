@@ -1,4 +1,5 @@
 import { parse, type SessionDescription } from 'sdp-transform';
+import { BoundedCache, type CacheCounters } from './bounded-cache.ts';
 import type { SdpLine, SdpText } from './sdp-text.ts';
 
 /** Fields that are numbers; in all others digits are text: a codec named 128, an ICE password of digits. */
@@ -43,16 +44,20 @@ function merged(lines: readonly SdpLine[]): Facts {
 const COMMON = /^a=(?:rtpmap|fmtp|rtcp-fb|ptime|sendrecv|sendonly|recvonly|inactive|mid|rtcp-mux|setup|ice-options)\b/;
 const MAX_COMMON = 2000;
 const MAX_COMMON_LENGTH = 200;
-const common = new Map<string, Facts>();
+const common = new BoundedCache<Facts>(MAX_COMMON);
+
+export function sdpLinesCounters(): CacheCounters {
+  return common.counters;
+}
 
 function factsOf(line: string): Facts {
+  if (line.length > MAX_COMMON_LENGTH || !COMMON.test(line)) return readLine(line);
   const known = common.get(line);
   if (known) return known;
-  const facts = readLine(line);
-  if (line.length <= MAX_COMMON_LENGTH && COMMON.test(line)) {
-    if (common.size >= MAX_COMMON) common.clear();
-    common.set(line, facts);
-  }
+  // Of a copy: pieces of a text hold on to the whole of it.
+  const own = Buffer.from(line).toString();
+  const facts = readLine(own);
+  common.set(own, facts);
   return facts;
 }
 

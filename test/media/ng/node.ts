@@ -24,6 +24,7 @@ export const NO_TOTALS: DataplaneTotals = {
   taps: 0,
   tappedPackets: 0,
   recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
+  eventsLost: 0,
 };
 
 /** A clock that a test moves. */

@@ -112,7 +112,7 @@ napi_value numbers(napi_env env, const std::vector<double>& values) {
   return list;
 }
 
-napi_value writeTotals(napi_env env, const Totals& t) {
+napi_value writeTotals(napi_env env, const Totals& t, uint64_t eventsLost) {
   Writer handshakes(env);
   handshakes.set("connected", static_cast<double>(t.dtlsConnected)).set("failed", static_cast<double>(t.dtlsFailed));
   Writer recordings(env);
@@ -137,6 +137,7 @@ napi_value writeTotals(napi_env env, const Totals& t) {
       .set("taps", static_cast<double>(t.taps))
       .set("tappedPackets", static_cast<double>(t.tappedPackets))
       .set("recordings", recordings.value())
+      .set("eventsLost", static_cast<double>(eventsLost))
       .value();
 }
 
