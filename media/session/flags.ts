@@ -179,10 +179,14 @@ function dictionaryOf(value: Bencode | undefined): Dictionary {
   return isDictionary(value) ? value : {};
 }
 
+/** Of one list: each codec of an offer is held against each pattern. */
+const MAX_WORDS = 256;
+
 /** Of a list; `trust address` is the same as `trust-address`. A word in the place of a list is none (as rtpengine has it). */
 function words(value: Bencode | undefined, verbatim = false): string[] {
   if (!Array.isArray(value)) return [];
   return (value as readonly Bencode[])
+    .slice(0, MAX_WORDS)
     .filter((item): item is string => typeof item === 'string')
     .map((word) => (verbatim ? word : word.replaceAll(' ', '-')));
 }

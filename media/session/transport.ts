@@ -135,6 +135,7 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
   return {
     ...(remote?.rtp && !ice ? { rtp: remote.rtp } : {}),
     ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
+    ...(flags?.receivedFrom !== undefined && !ice ? { signaling: flags.receivedFrom } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
