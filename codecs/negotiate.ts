@@ -26,12 +26,12 @@ export interface PayloadLines {
 
 /** The payload types of a media line in the order of preference; unknown dynamic ones have an empty name. */
 export function codecsOf(media: PayloadLines): Codec[] {
-  return String(media.payloads ?? '')
-    .split(/\s+/)
+  // Each number once: there are 128, however long the line is.
+  return [...new Set(String(media.payloads ?? '').split(/\s+/))]
     .filter((text) => /^\d{1,3}$/.test(text) && Number(text) < 128)
     .map((text) => {
       const pt = Number(text);
-      const line = media.rtp.find((rtp) => rtp.payload === pt);
+      const line = media.rtp.find(({ payload, rate }) => payload === pt && (rate === undefined || isClock(rate)));
       const fixed = line ? undefined : factsOfStatic(pt);
       return {
         pt,
@@ -42,6 +42,11 @@ export function codecsOf(media: PayloadLines): Codec[] {
         feedback: feedbackOf(media, pt),
       };
     });
+}
+
+/** Hz of any RTP clock that there is; what is none names no codec. */
+function isClock(rate: number): boolean {
+  return rate >= 1000 && rate <= 192_000;
 }
 
 const NO_FEEDBACK: readonly string[] = [];
@@ -81,7 +86,7 @@ export function named(codec: Codec, pattern: string): boolean {
 }
 
 export function canTranscode(codec: Codec): boolean {
-  return factsOf(codec.name)?.native !== undefined;
+  return factsOf(codec.name)?.native !== undefined && codec.channels <= 2;
 }
 
 /**
@@ -99,7 +104,7 @@ export function newCodec(pattern: string, used: readonly Codec[]): Codec | undef
   return {
     pt,
     name: facts.name,
-    clockRate: Number(rate) || facts.clockRate,
+    clockRate: isClock(Number(rate)) ? Number(rate) : facts.clockRate,
     channels: Number(channels) || facts.channels,
     fmtp: fmtp || facts.fmtp,
   };

@@ -10,6 +10,7 @@ import {
   NgTcpServer,
   NgUdpServer,
   playOperations,
+  setUpCaches,
   SoundFiles,
   Webhook,
   type Caller,
@@ -49,6 +50,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     labelNames: ['command', 'result'],
     registers: [register],
   });
+  let udp: NgUdpServer | undefined;
   let tcp: NgTcpServer | undefined;
   const sounds = new SoundFiles(dataplane);
   let closed = false;
@@ -105,7 +107,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
       open.push(dtmfLog);
       service.hub.add(dtmfLog, new Set([EVENT_NAMES.dtmf]));
     }
-    open.push(await NgUdpServer.open(config.listenNg, service));
+    udp = await NgUdpServer.open(config.listenNg, service);
+    open.push(udp);
     listen['ng'] = `udp:${config.listenNg}`;
     if (config.listenTcpNg !== undefined) {
       tcp = await NgTcpServer.open(config.listenTcpNg, service, config.maxNgConnections);
@@ -121,7 +124,7 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     await close();
     throw error;
   }
-  registerMetrics(register, service, webhooks, { tcp, http });
+  registerMetrics(register, service, webhooks, { udp, tcp, http });
   registerSounds(register, sounds);
   return { service, listen, copies, close };
 }
@@ -149,7 +152,11 @@ function registerMetrics(
   register: Registry,
   service: NgService,
   webhooks: readonly Webhook[],
-  servers: { readonly tcp: NgTcpServer | undefined; readonly http: NgHttpServer | undefined },
+  servers: {
+    readonly udp: NgUdpServer;
+    readonly tcp: NgTcpServer | undefined;
+    readonly http: NgHttpServer | undefined;
+  },
 ): void {
   const gauge = (name: string, help: string, label: string, read: () => readonly (readonly [string, number])[]) =>
     new Gauge({
@@ -189,6 +196,23 @@ function registerMetrics(
     ['waited', replies.counters.waited],
     ['forgotten', replies.counters.forgotten],
   ]);
+  counter('ng_datagrams_total', 'Of ng over UDP; refused: replies that the kernel did not take.', 'what', () => {
+    const counters = servers.udp.counters;
+    return [
+      ['request', counters.requests],
+      ['reply', counters.replies],
+      ['refused', counters.refused],
+    ];
+  });
+  gauge('setup_cache_entries', 'SDP lines and sets of flags that are not read again.', 'cache', () =>
+    Object.entries(setUpCaches()).map(([cache, { size }]) => [cache, size]),
+  );
+  counter('setup_cache_hits_total', 'Of them, those that were there.', 'cache', () =>
+    Object.entries(setUpCaches()).map(([cache, { hits }]) => [cache, hits]),
+  );
+  counter('setup_cache_misses_total', 'Of them, those that had to be read.', 'cache', () =>
+    Object.entries(setUpCaches()).map(([cache, { misses }]) => [cache, misses]),
+  );
   counter('ng_connections_cut_total', 'ng connections that were refused or cut off, by reason.', 'reason', () => {
     const all = [servers.tcp?.counters, servers.http?.counters].filter(
       (one): one is ConnectionCounters => one !== undefined,

@@ -1,7 +1,8 @@
 import { isIPv6 } from 'node:net';
+import { loadavg } from 'node:os';
 import { Counter, Gauge } from 'prom-client';
 import { parseHostPort } from '../vocabulary/mod.ts';
-import { createDataplane, SessionManager } from '../media/mod.ts';
+import { createDataplane, NodeLoad, SessionManager, type LimitName } from '../media/mod.ts';
 import type { MediaConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -68,20 +69,29 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
       }),
     ),
   );
+  const load = new NodeLoad(config);
   const manager = new SessionManager({
     dataplane,
+    load,
     interfaces: interfaces.map(({ name }) => name),
     maxSessions: config.maxSessions,
     timeoutSeconds: config.timeoutSeconds,
   });
-  const counters = registerMetrics(metrics.register, manager, dataplane);
+  const counters = registerMetrics(metrics.register, manager, dataplane, load);
   const ng = await orClose(metrics, () =>
     startMediaNg({ config, manager, dataplane, interfaces, log, register: metrics.register }),
   ).catch(async (error: unknown) => {
     await dataplane.close();
     throw error;
   });
+  let limited: LimitName | undefined;
   const sweep = setInterval(() => {
+    load.sample(loadSample(dataplane));
+    if (load.exceeded !== limited) {
+      limited = load.exceeded;
+      if (limited) log.warn({ limit: limited, figures: load.figures }, 'too busy: new calls are refused');
+      else log.info({ figures: load.figures }, 'new calls are taken again');
+    }
     for (const session of ng.service.sweep()) {
       counters.timeouts.inc();
       log.warn({ call: session.callId }, 'media time-out: no RTP on any stream');
@@ -104,7 +114,8 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
             control,
             probe: `stun:${interfaces[0]?.advertised ?? at?.address}:${config.webrtcPort}`,
             capacity: config.maxSessions,
-            load: manager.size,
+            // Too busy for another call: the registry is to choose another node.
+            load: load.exceeded ? Math.max(manager.size, config.maxSessions) : manager.size,
           }),
         });
   let closed = false;
@@ -135,6 +146,18 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
   };
 }
 
+/** JavaScript's own thread is one of those that may be busiest. */
+function loadSample(dataplane: ReturnType<typeof createDataplane>) {
+  const { threadCpuMs, bytesReceived, bytesSent } = dataplane.totals();
+  const own = process.threadCpuUsage();
+  return {
+    nowMs: performance.now(),
+    loadAverage: loadavg()[0] ?? 0,
+    threadCpuMs: [(own.user + own.system) / 1000, ...threadCpuMs],
+    bytes: bytesReceived + bytesSent,
+  };
+}
+
 async function orClose<T>(metrics: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -148,6 +171,7 @@ function registerMetrics(
   register: import('prom-client').Registry,
   manager: SessionManager,
   dataplane: ReturnType<typeof createDataplane>,
+  load: NodeLoad,
 ) {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -166,6 +190,9 @@ function registerMetrics(
   gauge('transcoders', 'Paths that decode and encode.', () => dataplane.totals().transcoders);
   gauge('native_bytes', 'Bytes that the objects of the packet path hold.', () => dataplane.totals().nativeBytes);
   gauge('threads', 'Threads of the packet path.', () => dataplane.totals().threads);
+  gauge('load_average', 'Load average of the machine, as the limit sees it.', () => load.figures.load);
+  gauge('busiest_thread_percent', 'CPU of the busiest thread over 3 s, of a core.', () => load.figures.cpu);
+  gauge('bandwidth_mbit', 'Megabits of UDP payload a second over 3 s, both directions.', () => load.figures.bandwidth);
   const counter = (
     name: string,
     help: string,
@@ -199,6 +226,12 @@ function registerMetrics(
   counter('dropped_total', 'Datagrams not passed on, by reason.', ['reason'], () =>
     DROP_REASONS.map((reason) => [{ reason }, dataplane.totals().dropped[reason] ?? 0]),
   );
+  counter('refused_total', 'Offers, answers and publications that were refused, by the limit.', ['limit'], () =>
+    Object.entries(manager.refused).map(([limit, count]) => [{ limit }, count]),
+  );
+  counter('plane_events_lost_total', 'Events of the packet path that were not told: too many waited.', [], () => [
+    [{}, dataplane.totals().eventsLost],
+  ]);
   counter('cpu_seconds_total', 'CPU time of the packet path.', [], () => [[{}, dataplane.totals().cpuMs / 1000]]);
   counter('dtls_handshakes_total', 'DTLS handshakes that ended.', ['result'], () => {
     const { connected, failed } = dataplane.totals().dtlsHandshakes;

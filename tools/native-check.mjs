@@ -1,4 +1,4 @@
-// The native tests under sanitizers: rules, SRTP and the audio pipeline with ASan and UBSan, the threads with TSan.
+// The native tests under sanitizers: rules, SRTP, the audio pipeline and requests with ASan and UBSan, the threads with TSan.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { compile, LIBRARY, link } from './sanitized.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'causeway-native-'));
 const BUILDS = [
-  { kind: 'asan', programs: ['rules', 'srtp', 'pipeline', 'player', 'recorder'] },
+  { kind: 'asan', programs: ['rules', 'srtp', 'pipeline', 'player', 'recorder', 'requests'] },
   { kind: 'tsan', programs: ['threads', 'recorder'] },
 ];
 

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** A transport address. `address` is an IP literal without brackets; `port` is 1–65535 (0 = any, when binding). */
 export interface HostPort {
   readonly address: string;
@@ -21,6 +23,11 @@ export function parseHostPort(text: string): HostPort | undefined {
   const port = Number(match[3]);
   if (port > 65_535) return undefined;
   return { address: (match[1] ?? match[2]) as string, port };
+}
+
+/** An IP literal as {@link HostPort} has it: no name, no brackets, no interface. */
+export function isAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes('%');
 }
 
 /** 127.0.0.0/8, ::1 and their IPv4-mapped form. */

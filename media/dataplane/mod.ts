@@ -1,5 +1,5 @@
 export { createDataplane } from './native.ts';
-export { openRequestSocket, type RequestSocket } from './requests.ts';
+export { openRequestSocket, type RequestCounters, type RequestSocket } from './requests.ts';
 export * from './port.ts';
 export type * from './path.ts';
 export type { Clip, KeyPress, Playback } from './sound.ts';

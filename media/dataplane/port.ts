@@ -118,6 +118,8 @@ export interface RemoteSpec {
   /** From SDP; the first guess until a source has proven itself. Absent: wait for the first packet (ICE, or an offer not yet answered). */
   readonly rtp?: HostPort;
   readonly rtcp?: HostPort;
+  /** Where its signaling comes from, an IP literal: of sources that are not SDP's the likeliest. */
+  readonly signaling?: string;
   /** How a source proves itself (rtpengine `endpoint-learning`). `off`: the SDP address only. ICE endpoints take checked pairs only. */
   readonly learning: Learning;
   /**
@@ -148,8 +150,10 @@ export interface RemoteSpec {
  * - `asymmetric`: sent to the address of SDP; received from whom speaks first.
  * - `immediate`: who speaks first.
  * - `delayed`: who speaks first, at once; frozen by the first packet 3 s after the last word of signaling, or by one from
- *   the address of SDP. Within that time another source may take over when this one has been silent for half a second.
- * - `heuristic`: within 3 s of the first packet who is likest to SDP: address and port, address, port, anybody.
+ *   the address of SDP. Within that time another source may take over when this one has been silent for half a second, or at
+ *   once when it is at the host that signaling comes from, or at that of SDP, and this one is not.
+ * - `heuristic`: within 3 s of the first packet who is likest to SDP: address and port, address, the host that signaling
+ *   comes from, port, anybody.
  */
 export type Learning = 'off' | 'asymmetric' | 'immediate' | 'delayed' | 'heuristic';
 
@@ -296,7 +300,11 @@ export interface DataplaneTotals {
   readonly dropped: Readonly<Record<string, number>>;
   /** CPU time of the worker threads since start. */
   readonly cpuMs: number;
+  /** The same of each; nothing when the path is closed. */
+  readonly threadCpuMs: readonly number[];
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
+  /** Events that were never told: 10,000 others waited. */
+  readonly eventsLost: number;
   /** Copies that stand, and packets that they have carried. */
   readonly taps: number;
   readonly tappedPackets: number;

@@ -10,16 +10,29 @@ interface Addon {
     onRequest: (offset: number, length: number, address: string, port: number) => void,
   ): number;
   replyTo(id: number, bytes: Uint8Array, address: string, port: number): void;
+  requestCounters(id: number): RequestCounters | undefined;
   closeRequests(id: number): void;
 }
 
 /** 32 requests of a whole datagram each; the kernel gives memory only to the pages that are written. */
 const INPUT_BYTES = 32 * 65_536;
 
+export interface RequestCounters {
+  readonly requests: number;
+  /** Taken by the kernel. */
+  readonly replies: number;
+  /** Too long, to nowhere, or no room: the kernel did not take them. */
+  readonly refused: number;
+}
+
+const NONE: RequestCounters = { requests: 0, replies: 0, refused: 0 };
+
 /** A UDP socket of a control protocol. Whoever opened it closes it. */
 export interface RequestSocket {
   /** Now, or with the other replies to the requests that were read together. Nothing when it is closed. */
   reply(bytes: Uint8Array, address: string, port: number): void;
+  /** Zero when it is closed. */
+  counters(): RequestCounters;
   close(): void;
 }
 
@@ -39,6 +52,7 @@ export function openRequestSocket(
   );
   return {
     reply: (bytes, address, port) => addon.replyTo(id, bytes, address, port),
+    counters: () => addon.requestCounters(id) ?? NONE,
     close: () => addon.closeRequests(id),
   };
 }

@@ -149,12 +149,13 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
       if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
-    const about = describe(removed, calls.find(callId), now);
-    if (at === undefined) {
-      context.ended(removed, 'deleted', about);
-      manager.release(removed);
+    try {
+      const about = describe(removed, calls.find(callId), now);
+      if (at === undefined) context.ended(removed, 'deleted', about);
+      return { ...about.reply, result: 'ok' };
+    } finally {
+      if (at === undefined) manager.release(removed);
     }
-    return { ...about.reply, result: 'ok' };
   },
   query({ manager, calls }, message, now) {
     const callId = needed(message, 'call-id', REASONS.noCallId);

@@ -1,4 +1,6 @@
 const SWAP_MS = 30_000;
+/** What an entry costs beside its bytes, as measured: a key, a buffer and a place in a map. Most replies are shorter. */
+const ENTRY_BYTES = 300;
 
 /**
  * The replies to recent requests, by sender's address and cookie: a request that comes again, because its reply was lost
@@ -66,7 +68,7 @@ export class ReplyCache {
 
   keep(key: string, reply: Buffer, now: number): void {
     this.#swap(now);
-    const bytes = reply.length + key.length;
+    const bytes = reply.length + key.length + ENTRY_BYTES;
     if (this.#youngBytes + bytes > this.#maxBytes / 2) {
       this.counters.forgotten += this.#old.size;
       this.#turn(now);

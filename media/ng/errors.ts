@@ -1,4 +1,4 @@
-import type { SessionError } from '../session/mod.ts';
+import { LIMIT_TEXTS, type SessionError } from '../session/mod.ts';
 
 /** The error texts of rtpengine 10.5: proxies log them and people look for them. */
 export const REASONS = {
@@ -13,8 +13,8 @@ export const REASONS = {
   unknownCallOfParty: 'Unknown call-ID',
   notDeleted: "Call-ID not found or tags didn't match",
   badLimit: 'invalid limit, must be >= 0',
-  sessionLimit: 'Parallel session limit reached',
-  noPorts: 'Ran out of ports',
+  sessionLimit: LIMIT_TEXTS.sessions,
+  noPorts: LIMIT_TEXTS.ports,
   noParty: 'No participant party specified',
   noSuchTag: 'From-tag given, but no such tag exists',
   noSuchLabel: 'No monologue matching the given label',
@@ -36,10 +36,10 @@ export const REASONS = {
 
 /** The limits that a client which `supports` it is told as `load limit`; others are always told the first. */
 export const LIMITS: ReadonlySet<string> = new Set([
-  REASONS.sessionLimit,
-  'Load limit exceeded',
-  'CPU usage limit exceeded',
-  'Bandwidth limit exceeded',
+  LIMIT_TEXTS.sessions,
+  LIMIT_TEXTS.load,
+  LIMIT_TEXTS.cpu,
+  LIMIT_TEXTS.bandwidth,
 ]);
 
 /** Why a command was not done; the message is the `error-reason`. `code` is for metrics. */

@@ -1,5 +1,5 @@
 import type { Learning } from '../dataplane/mod.ts';
-import type { Bencode } from '../../vocabulary/mod.ts';
+import { isAddress, type Bencode } from '../../vocabulary/mod.ts';
 
 /** What an ng offer or answer asks for, after its many spellings have been brought together. */
 export interface MediaFlags {
@@ -100,7 +100,7 @@ export function readFlags(command: Dictionary): MediaFlags {
     flags,
     codec,
     direction: words(keys.get('direction'), true),
-    mediaAddress: text(keys.get('media-address')),
+    mediaAddress: addressOf(text(keys.get('media-address'))),
     addressFamily: familyOf(text(keys.get('address-family'))),
     receivedFrom: receivedFrom(keys.get('received-from')),
     learning: flags.has('asymmetric')
@@ -120,7 +120,12 @@ export function readFlags(command: Dictionary): MediaFlags {
 /** `[IP4, 192.0.2.1]` */
 export function receivedFrom(value: Bencode | undefined): string | undefined {
   const received = words(value);
-  return received.length === 2 ? received[1] : undefined;
+  return received.length === 2 ? addressOf(received[1]) : undefined;
+}
+
+/** What is no address would be written into SDP as it is, or could not be sent to. */
+function addressOf(value: string | undefined): string | undefined {
+  return value !== undefined && isAddress(value) ? value : undefined;
 }
 
 function spelled(key: string): string {
@@ -174,10 +179,14 @@ function dictionaryOf(value: Bencode | undefined): Dictionary {
   return isDictionary(value) ? value : {};
 }
 
+/** Of one list: each codec of an offer is held against each pattern. */
+const MAX_WORDS = 256;
+
 /** Of a list; `trust address` is the same as `trust-address`. A word in the place of a list is none (as rtpengine has it). */
 function words(value: Bencode | undefined, verbatim = false): string[] {
   if (!Array.isArray(value)) return [];
   return (value as readonly Bencode[])
+    .slice(0, MAX_WORDS)
     .filter((item): item is string => typeof item === 'string')
     .map((word) => (verbatim ? word : word.replaceAll(' ', '-')));
 }

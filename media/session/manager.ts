@@ -9,14 +9,23 @@ import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts
 import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { publish, type CopyParts } from './publications.ts';
+import { LIMIT_TEXTS, type LimitName, type NodeLoad } from './load.ts';
 import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';
 import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
-import { PATIENCE, whySilent, type Ending } from './silence.ts';
+import { isDead, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { tell } from './tell.ts';
-import { decideAnswered, decideOffered, openSide, passedThrough, remoteSpec, takeRole } from './transport.ts';
+import {
+  decideAnswered,
+  decideOffered,
+  isKeyless,
+  openSide,
+  passedThrough,
+  remoteSpec,
+  takeRole,
+} from './transport.ts';
 
 export interface ManagerOptions {
   readonly dataplane: Dataplane;
@@ -26,6 +35,8 @@ export interface ManagerOptions {
    */
   readonly interfaces: readonly string[];
   readonly maxSessions: number;
+  /** Says when the node is too busy for another call. Absent: never. */
+  readonly load?: Pick<NodeLoad, 'exceeded'>;
   readonly timeoutSeconds: number;
 }
 
@@ -37,6 +48,8 @@ export class SessionManager {
   readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
   draining = false;
+  /** Offers, answers and publications that a limit has stopped. */
+  readonly refused: Record<LimitName, number> = { sessions: 0, load: 0, cpu: 0, bandwidth: 0, ports: 0, draining: 0 };
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -44,6 +57,13 @@ export class SessionManager {
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** Why the next new call would be refused. Those that stand may go on and be offered again. */
+  get limit(): LimitName | undefined {
+    const { maxSessions, load } = this.#options;
+    if (this.draining) return 'draining';
+    return this.#sessions.size >= maxSessions ? 'sessions' : load?.exceeded;
   }
 
   /** What subscriptions work with. */
@@ -66,18 +86,17 @@ export class SessionManager {
     const { text, remote } = understand(request);
     const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
     session.lastSignalAt = now;
-    // Whoever offers again does not want it deleted.
-    for (const dialogue of session.dialogues) dialogue.deleteAt = undefined;
-    const before = session.dialogues.length;
+    const before = session.dialogues.map(({ lines }) => lines.length);
     try {
       const sdp = this.#offer(session, request, text, remote);
       this.#changed(session);
       return sdp;
     } catch (error) {
-      // A branch that could not be offered leaves nothing; a call without any other is gone.
-      for (const { lines } of session.dialogues.splice(before)) closeLines(lines);
-      if (before === 0) this.#end(session);
-      throw translate(error);
+      // What could not be offered leaves nothing, neither branches nor lines; a call without any other branch is gone.
+      for (const { lines } of session.dialogues.splice(before.length)) closeLines(lines);
+      for (const [index, { lines }] of session.dialogues.entries()) closeLines(lines.splice(before[index] ?? 0));
+      if (before.length === 0) this.#end(session);
+      throw this.#told(error);
     }
   }
 
@@ -93,7 +112,7 @@ export class SessionManager {
       this.#changed(session);
       return sdp;
     } catch (error) {
-      throw translate(error);
+      throw this.#told(error);
     }
   }
 
@@ -107,7 +126,7 @@ export class SessionManager {
       return sdp;
     } catch (error) {
       if (session.dialogues.length === 0) this.#end(session);
-      throw translate(error);
+      throw this.#told(error);
     }
   }
 
@@ -162,16 +181,7 @@ export class SessionManager {
     }
     const { dataplane, timeoutSeconds } = this.#options;
     const idle = new Set(dataplane.idleEndpoints(timeoutSeconds * 1000));
-    if (idle.size === 0) return [];
-    const dead = this.all().filter((session) => {
-      const sides = session.dialogues.flatMap(({ lines }) => lines.flatMap(({ a, b }) => [a, b]));
-      const open = sides.filter((side) => side.endpoint !== undefined);
-      if (open.length === 0) return now - session.lastSignalAt > timeoutSeconds * 1000;
-      if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
-      // Counted from the last signal too: a call that comes back from hold has been silent for long.
-      const patience = whySilent(session) === 'timeout' ? 1 : PATIENCE;
-      return now - session.lastSignalAt > timeoutSeconds * 1000 * patience;
-    });
+    const dead = this.all().filter((session) => isDead(session, idle, now, timeoutSeconds * 1000));
     for (const session of dead) {
       this.#sessions.delete(session.callId);
       ending?.(session, whySilent(session));
@@ -190,9 +200,11 @@ export class SessionManager {
   }
 
   #open(callId: string, now: number): Session {
-    if (this.draining) throw new SessionError('draining', 'This node is draining');
-    if (this.#sessions.size >= this.#options.maxSessions)
-      throw new SessionError('full', 'Parallel session limit reached');
+    const limit = this.limit;
+    if (limit) {
+      this.refused[limit]++;
+      throw new SessionError(limit === 'draining' ? 'draining' : 'full', LIMIT_TEXTS[limit]);
+    }
     const times = { createdAt: now, lastSignalAt: now };
     const beside = { gates: openGates(), subscriptions: new Map(), attached: new Set<never>() };
     const session: Session = { callId, ...times, ...beside, dialogues: [] };
@@ -226,6 +238,12 @@ export class SessionManager {
     session.attached.clear();
   }
 
+  #told(error: unknown): unknown {
+    const told = translate(error);
+    if (told instanceof SessionError && told.code === 'no-ports') this.refused.ports++;
+    return told;
+  }
+
   #looped(request: SdpRequest): boolean {
     return request.flags.flags.has('loop-protect') && request.sdp.includes(`a=rtpengine:${this.#loopMark}`);
   }
@@ -246,6 +264,8 @@ export class SessionManager {
     if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
       throw new SessionError('bad-sdp', 'no codec is left to offer');
     const bundle = flags.bundle.has('offer') || flags.bundle.has('require');
+    // Whoever offers again does not want it deleted.
+    dialogue.deleteAt = undefined;
     return this.#compose(text, lines, answerer, { flags, bundle, iceLite: flags.iceLite.has('forward') });
   }
 
@@ -269,7 +289,9 @@ export class SessionManager {
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
     // In a re-INVITE the offerer may have moved: it must be heard at once.
     // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    fromSide.endpoint?.configure(remoteSpec(fromSide, line.agreed?.passing));
+    // Without a key in common yet, it stays as it was: nothing may leave in the clear meanwhile.
+    const passing = line.agreed?.passing ?? false;
+    if (passing || !isKeyless(fromSide)) fromSide.endpoint?.configure(remoteSpec(fromSide, passing));
     return {
       side: toSide,
       codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
@@ -329,6 +351,7 @@ export class SessionManager {
         ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
         : { forOfferer: media.codecs, transcode: undefined };
     const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
+    if (!pass && isKeyless(answerSide)) throw new SessionError('bad-sdp', KEYLESS_ANSWER);
     decideAnswered(offerSide, answerSide, flags, pass);
     openSide(
       dataplane,
@@ -369,6 +392,8 @@ export class SessionManager {
     return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
   }
 }
+
+const KEYLESS_ANSWER = 'the answer asks for SRTP but carries neither a fingerprint nor a crypto suite that was offered';
 
 function refused(side: Side, mid: string | undefined): ComposedLine {
   const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false, coded: false };

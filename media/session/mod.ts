@@ -1,6 +1,7 @@
 export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
 export type { Gates } from './gates.ts';
+export { LIMIT_TEXTS, NodeLoad, type LimitName } from './load.ts';
 export { SessionManager, type ManagerOptions } from './manager.ts';
 export type { SdpRequest } from './requests.ts';
 export {
@@ -14,4 +15,5 @@ export {
 } from './session.ts';
 export type { Ending } from './silence.ts';
 export { answerSubscription, subscribe, unsubscribe } from './subscriptions.ts';
+export { setUpCaches } from './set-up-caches.ts';
 export { sharedFlags } from './shared-flags.ts';

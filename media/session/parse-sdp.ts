@@ -1,4 +1,5 @@
 import { parse, type SessionDescription } from 'sdp-transform';
+import { BoundedCache, type CacheCounters } from './bounded-cache.ts';
 import type { SdpLine, SdpText } from './sdp-text.ts';
 
 /** Fields that are numbers; in all others digits are text: a codec named 128, an ICE password of digits. */
@@ -25,18 +26,23 @@ type OwnFacts = Record<string, unknown>;
 /** Attributes in which calls are alike; their fields are no other line's. */
 const COMMON =
   /^a=(?:rtpmap|fmtp|rtcp-fb|ptime|sendrecv|sendonly|recvonly|inactive|mid|rtcp-mux|setup|ice-options|extmap|rtcp-rsize)\b/;
-const MAX_COMMON = 2000;
+const MAX_COMMON = 1000;
 const MAX_COMMON_LENGTH = 4000;
 
 /** Of the common lines of a part, by their text. */
 interface Common {
-  readonly known: Map<string, Facts>;
+  readonly known: BoundedCache<Facts>;
   /** What a part has without any line. */
   readonly bare: () => OwnFacts;
 }
 
-const ofSessions: Common = { known: new Map(), bare: () => ({}) };
-const ofMedia: Common = { known: new Map(), bare: () => ({ rtp: [], fmtp: [] }) };
+const ofSessions: Common = { known: new BoundedCache(MAX_COMMON), bare: () => ({}) };
+const ofMedia: Common = { known: new BoundedCache(MAX_COMMON), bare: () => ({ rtp: [], fmtp: [] }) };
+
+/** Of the media parts; a session part has hardly any. */
+export function sdpLinesCounters(): CacheCounters {
+  return ofMedia.known.counters;
+}
 
 /** sdp-transform reads every line by itself: those of one part are laid together as it would. */
 function merged(lines: readonly SdpLine[], common: Common): Facts {
@@ -53,11 +59,10 @@ function factsOf(alike: string, { known, bare }: Common): Facts {
   const before = known.get(alike);
   if (before) return before;
   const facts = bare();
-  for (const line of alike.split('\n')) lay(facts, readLine(line));
-  if (alike.length <= MAX_COMMON_LENGTH) {
-    if (known.size >= MAX_COMMON) known.clear();
-    known.set(alike, facts);
-  }
+  // Of a copy: pieces of a text hold on to the whole of it.
+  const own = Buffer.from(alike).toString();
+  for (const line of own.split('\n')) lay(facts, readLine(line));
+  if (own.length <= MAX_COMMON_LENGTH) known.set(own, facts);
   return facts;
 }
 

@@ -26,7 +26,7 @@ export function publish(parts: CopyParts, session: Session, request: SdpRequest)
   const { fromTag, flags } = request;
   const known = session.dialogues.find(({ published, a }) => published && a.tag === fromTag);
   const dialogue = known ?? newPublisher(session, fromTag);
-  dialogue.deleteAt = undefined;
+  const before = dialogue.lines.length;
   dialogue.a.label = flags.label ?? dialogue.a.label;
   try {
     const lines = remote.media.map((media, index) => {
@@ -39,13 +39,12 @@ export function publish(parts: CopyParts, session: Session, request: SdpRequest)
     const { dataplane, loopMark } = parts;
     const bundle = remote.bundled && flags.bundle.has('accept');
     const how = { dataplane, loopMark, flags: ofOurs(flags), bundle, iceLite: flags.iceLite.has('backward') };
+    dialogue.deleteAt = undefined;
     const answer = plainText((dialogue.b.said ??= newHeading()), kinds, false);
     return tell(dialogue.a, compose(answer, lines, how), how.flags);
   } catch (error) {
-    if (!known) {
-      closeLines(dialogue.lines);
-      session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
-    }
+    closeLines(dialogue.lines.splice(before));
+    if (!known) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
     throw error;
   }
 }

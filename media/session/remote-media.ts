@@ -1,5 +1,5 @@
 import type { SessionDescription } from 'sdp-transform';
-import type { HostPort } from '../../vocabulary/mod.ts';
+import { isAddress, type HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
 import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
 import { parseSdp } from './parse-sdp.ts';
@@ -50,36 +50,34 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   const sdp = parseSdp(text);
   if (!sdp) return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
+  let named = false;
   const media = sdp.media.map((line): RemoteMedia => {
     const written = line.connection?.ip ?? sdp.connection?.ip;
     const ufrag = line.iceUfrag ?? sdp.iceUfrag;
     const pwd = line.icePwd ?? sdp.icePwd;
     const ice = ufrag !== undefined && pwd !== undefined;
     const nowhere = written === '0.0.0.0' || written === '::';
-    const host = ice || nowhere ? written : (address ?? written);
+    const host = (ice || nowhere ? written : (address ?? written))?.split('/')[0];
     const rejected = line.port === 0;
-    const rtp =
-      nowhere || host === undefined || rejected
-        ? undefined
-        : { address: host.split('/')[0] as string, port: line.port };
+    const carriage = carriageOf(line.protocol);
+    const reachable = host !== undefined && isAddress(host);
+    // Names are not looked up: who is to wait for whom? Refused when it is said, not when it is to be used.
+    if (!reachable && host !== undefined && !ice && !rejected && carriage !== 'other') named = true;
+    const rtp = nowhere || !reachable || rejected ? undefined : { address: host, port: line.port };
     const rtcpMux = line.rtcpMux !== undefined || (line.rtcp !== undefined && line.rtcp.port === line.port);
     const rtcp =
       !rtp || rtcpMux
         ? undefined
-        : { address: line.rtcp?.address ?? rtp.address, port: line.rtcp?.port ?? rtp.port + 1 };
+        : { address: literal(line.rtcp?.address) ?? rtp.address, port: line.rtcp?.port ?? rtp.port + 1 };
     const fingerprint = line.fingerprint ?? sdp.fingerprint;
     const direction = line.direction ?? sdp.direction ?? 'sendrecv';
     return {
       kind: line.type,
       protocol: line.protocol,
-      carriage: /^(UDP\/TLS\/)?RTP\/S?AVPF?$/i.test(line.protocol)
-        ? 'rtp'
-        : /^udptl$/i.test(line.protocol)
-          ? 'raw'
-          : 'other',
+      carriage,
       rejected,
       rtp,
-      rtcp: rtcp && rtcp.port <= 65_535 ? rtcp : undefined,
+      rtcp: rtcp && rtcp.port > 0 && rtcp.port <= 65_535 ? rtcp : undefined,
       rtcpMux,
       // With ICE the address means nothing before the candidates are there (RFC 8840 §4.1.1).
       direction: nowhere && !ice && direction === 'sendrecv' ? 'sendonly' : direction,
@@ -91,11 +89,15 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
       iceLite: sdp.icelite !== undefined,
       trickle: trickles(line.iceOptions) || trickles(sdp.iceOptions),
-      fingerprints: fingerprint ? [{ algorithm: fingerprint.type.toLowerCase(), value: fingerprint.hash }] : [],
+      fingerprints:
+        fingerprint && HEX.test(fingerprint.hash)
+          ? [{ algorithm: fingerprint.type.toLowerCase(), value: fingerprint.hash }]
+          : [],
       setup: line.setup ?? sdp.setup,
       sdes: (line.crypto ?? []).flatMap((crypto) => sdesOf(crypto.id, crypto.suite, crypto.config)),
     };
   });
+  if (named) return undefined;
   const bundled = sdp.groups?.some(({ type }) => type.toUpperCase() === 'BUNDLE') === true;
   return { media, bundled };
 }
@@ -108,14 +110,27 @@ const codecLists = new WeakMap<object, Map<string, readonly Codec[]>>();
 function sharedCodecs({ payloads, rtp, fmtp, rtcpFb }: SessionDescription['media'][number]): readonly Codec[] {
   let lists = codecLists.get(rtp);
   if (!lists) codecLists.set(rtp, (lists = new Map()));
-  const formats = String(payloads ?? '');
+  const formats = payloads ?? '';
   let codecs = lists.get(formats);
   if (!codecs) {
     codecs = codecsOf({ payloads: formats, rtp, fmtp, rtcpFb });
     if (lists.size >= MAX_LISTS) lists.clear();
-    lists.set(formats, codecs);
+    // Of a copy: pieces of a text hold on to the whole of it.
+    lists.set(Buffer.from(formats).toString(), codecs);
   }
   return codecs;
+}
+
+/** RFC 8122 §5. */
+const HEX = /^[0-9a-f]{2}(?::[0-9a-f]{2})*$/i;
+
+function carriageOf(protocol: string): RemoteMedia['carriage'] {
+  if (/^(UDP\/TLS\/)?RTP\/S?AVPF?$/i.test(protocol)) return 'rtp';
+  return /^udptl$/i.test(protocol) ? 'raw' : 'other';
+}
+
+function literal(address: string | undefined): string | undefined {
+  return address !== undefined && isAddress(address) ? address : undefined;
 }
 
 /** `inline:<base64>|lifetime|MKI` (RFC 4568 §6.1); suites that we do not have are passed over. */

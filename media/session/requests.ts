@@ -1,5 +1,6 @@
 import { DataplaneError } from '../dataplane/mod.ts';
 import type { MediaFlags } from './flags.ts';
+import { LIMIT_TEXTS } from './load.ts';
 import { readSdp, type RemoteSdp } from './remote-media.ts';
 import { cutSdp, type SdpText } from './sdp-text.ts';
 import { SessionError } from './session.ts';
@@ -32,5 +33,5 @@ export function understand(request: Pick<SdpRequest, 'sdp' | 'flags'>): { text: 
 export function translate(error: unknown): unknown {
   if (!(error instanceof DataplaneError)) return error;
   const code = error.code === 'no-ports' ? 'no-ports' : 'bad-request';
-  return new SessionError(code, error.code === 'no-ports' ? 'Ran out of ports' : error.message, { cause: error });
+  return new SessionError(code, error.code === 'no-ports' ? LIMIT_TEXTS.ports : error.message, { cause: error });
 }

@@ -1,4 +1,5 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
+import { BoundedCache, type CacheCounters } from './bounded-cache.ts';
 import { readFlags, receivedFrom, text, type MediaFlags } from './flags.ts';
 
 /** What differs from call to call, in its canonical spelling; nothing else of it concerns the flags. */
@@ -15,7 +16,11 @@ const OF_THE_CALL = new Set([
 
 const MAX_KNOWN = 500;
 const MAX_KEY = 2000;
-const known = new Map<string, MediaFlags>();
+const known = new BoundedCache<MediaFlags>(MAX_KNOWN);
+
+export function sharedFlagsCounters(): CacheCounters {
+  return known.counters;
+}
 
 /**
  * {@link readFlags}, once for what a proxy asks for every call: its requests differ in what names the call, and in
@@ -30,7 +35,6 @@ export function sharedFlags(command: Readonly<Record<string, Bencode>>): MediaFl
     const { label: _label, 'received-from': _from, ...common } = command;
     flags = readFlags(common);
     if (key.length > MAX_KEY) return withOwn(flags, command);
-    if (known.size >= MAX_KNOWN) known.clear();
     known.set(key, flags);
   }
   return withOwn(flags, command);

@@ -135,6 +135,7 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
   return {
     ...(remote?.rtp && !ice ? { rtp: remote.rtp } : {}),
     ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
+    ...(flags?.receivedFrom !== undefined && !ice ? { signaling: flags.receivedFrom } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
@@ -147,12 +148,19 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
   };
 }
 
+/** It speaks SRTP, and there is no key in common: to configure that would be to send it in the clear. */
+export function isKeyless(side: Side): boolean {
+  return side.remote !== undefined && isSecure(side.remote.protocol) && cryptoSpec(side).type === 'none';
+}
+
 function cryptoSpec(side: Side): CryptoSpec {
   const { remote } = side;
   if (side.dtls && remote && remote.fingerprints.length > 0 && (isSecure(remote.protocol) || isSecure(side.protocol)))
     return { type: 'dtls', role: side.role ?? 'server', fingerprints: remote.fingerprints };
   const [theirs] = remote?.sdes ?? [];
-  const ours = theirs && side.sdes.find(({ tag, key }) => tag === theirs.tag && key.suite === theirs.key.suite);
+  const sameSuite = side.sdes.filter(({ key }) => key.suite === theirs?.key.suite);
+  // An answer by another number than that of its suite means our key of the suite, as rtpengine takes it.
+  const ours = sameSuite.find(({ tag }) => tag === theirs?.tag) ?? sameSuite.find(({ key }) => !side.foreign.has(key));
   if (theirs && ours) return { type: 'sdes', receive: theirs.key, send: ours.key };
   return { type: 'none' };
 }

@@ -163,6 +163,10 @@ const mediaFields = z.strictObject({
   /** No RTP on any stream of a call for this long ends it. */
   timeoutSeconds: z.int().min(5).default(60),
   maxSessions: z.int().min(1).default(5000),
+  /** Beyond them no new call is taken, as means of 3 s: the machine's load average, percent of a core, megabits a second. */
+  maxLoad: z.number().positive().optional(),
+  maxCpuPercent: z.number().positive().max(100).optional(),
+  maxBandwidthMbit: z.number().positive().optional(),
 });
 
 export const mediaSchema = mediaFields

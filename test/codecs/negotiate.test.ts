@@ -32,6 +32,25 @@ describe('codecs of a media line', () => {
     );
   });
 
+  it('of a clock or with channels that there are not are none of ours', () => {
+    const odd = ['a=rtpmap:0 PCMA/0', 'a=rtpmap:96 telephone-event/99999999999', 'a=rtpmap:97 opus/48000/255'];
+    const codecs = read('0 96 97', ...odd);
+    assert.deepEqual(
+      codecs.map(({ name, clockRate }) => [name, clockRate]),
+      [
+        ['PCMU', 8000],
+        ['', 8000],
+        ['opus', 48_000],
+      ],
+    );
+    assert.equal(canTranscode(codecs[2] as Codec), false);
+    assert.equal(newCodec('opus/99999999999', [])?.clockRate, 48_000);
+  });
+
+  it('are as many as there are numbers', () => {
+    assert.equal(read(Array.from({ length: 9000 }, (_, n) => n % 200).join(' ')).length, 128);
+  });
+
   it('are named without regard to case, with or without rate and channels', () => {
     const [opus] = read('96', 'a=rtpmap:96 OPUS/48000/2');
     assert.ok(opus);

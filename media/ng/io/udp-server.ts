@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { parseHostPort } from '../../../vocabulary/mod.ts';
-import { openRequestSocket, type RequestSocket } from '../../dataplane/mod.ts';
+import { openRequestSocket, type RequestCounters, type RequestSocket } from '../../dataplane/mod.ts';
 import { cutCookie, frameOf, readPayload, writePayload } from '../message.ts';
 import type { NgService } from '../service.ts';
 import { cannotListen, plainAddress } from './listen.ts';
@@ -33,6 +33,10 @@ export class NgUdpServer {
     } catch (error) {
       throw cannotListen('udp', listen, error as NodeJS.ErrnoException);
     }
+  }
+
+  get counters(): RequestCounters {
+    return this.#socket.counters();
   }
 
   close(): Promise<void> {

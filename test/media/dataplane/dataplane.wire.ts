@@ -81,6 +81,24 @@ describe('the packet path', function () {
     eb.close();
   });
 
+  it('relays SRTP that passes unopened whatever its last octet is: padding cannot be read', async () => {
+    const [a, b] = [await peer(), await peer()];
+    const [ea, eb] = [pair('sealed'), pair('sealed')];
+    const copyKey = { suite: 'AES_CM_128_HMAC_SHA1_80', keySalt: Buffer.alloc(30, 1) } as const;
+    ea.configure({ ...PLAIN, copyKey, rtp: { address: '127.0.0.1', port: a.at } });
+    eb.configure({ ...PLAIN, copyKey, rtp: { address: '127.0.0.1', port: b.at } });
+    plane.setPath(ea, eb, { mode: 'relay' });
+    for (const last of [0, 1, 30, 31, 255]) {
+      const packet = rtp(96, last, 160, 0x1234, Buffer.alloc(30, last));
+      packet[0] = 0xa0;
+      a.send(packet, ea.rtp.port, '127.0.0.1');
+      const [got] = (await once(b, 'message', { signal: AbortSignal.timeout(2000) })) as [Buffer];
+      assert.deepEqual(got, packet);
+    }
+    ea.close();
+    eb.close();
+  });
+
   it('does not let a stranger into a stream whose source has proven itself', async () => {
     const [a, b, stranger] = [await peer(), await peer(), await peer()];
     const [ea, eb] = [pair('learn'), pair('learn')];

@@ -1,9 +1,13 @@
 // budget: 15 s
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { describe, it } from 'mocha';
 import { openRequestSocket } from '../../../media/dataplane/mod.ts';
+import type { Told } from './request-environment.ts';
 
 const PORT = 17_960;
 
@@ -96,4 +100,82 @@ describe('a socket of requests', () => {
     await asked;
     socket.close();
   });
+
+  it('counts replies that the kernel does not take', async () => {
+    const server = openRequestSocket({ address: '127.0.0.1', port: PORT }, (bytes, from, port) => {
+      server.reply(Buffer.alloc(65_508), from, port);
+      server.reply(bytes, from, 0);
+      server.reply(bytes, from, port);
+    });
+    const socket = await client('udp4');
+    try {
+      const one = replies(socket, 1);
+      socket.send('good', PORT, '127.0.0.1');
+      assert.deepEqual(await one, ['good']);
+      assert.deepEqual(server.counters(), { requests: 1, replies: 1, refused: 2 });
+    } finally {
+      socket.close();
+      server.close();
+    }
+    assert.deepEqual(server.counters(), { requests: 0, replies: 0, refused: 0 });
+  });
+});
+
+describe('a socket of requests at the end of its environment', () => {
+  const FILE = new URL('./request-environment.ts', import.meta.url);
+  const free = () => openRequestSocket({ address: '127.0.0.1', port: PORT }, () => undefined).close();
+  const descriptors = () => readdirSync('/proc/self/fd').length;
+
+  // Not by `once`: an error may come before what was said.
+  const said = (worker: Worker) => new Promise((resolve) => worker.once('message', resolve));
+
+  async function asked(ask: boolean): Promise<void> {
+    if (!ask) return;
+    const socket = await client('udp4');
+    await new Promise((resolve) => socket.send('end', PORT, '127.0.0.1', resolve));
+    socket.close();
+  }
+
+  for (const [way, ask] of [
+    ['wait', false],
+    ['exit', true],
+    ['throw', true],
+    ['spin', true],
+  ] as const)
+    it(`is closed with its thread: ${way}`, async () => {
+      let before: number | undefined;
+      for (let i = 0; i < 4; i++) {
+        const worker = new Worker(FILE, { workerData: { port: PORT, way } satisfies Told, stderr: true });
+        const failed: unknown[] = [];
+        worker.on('error', (error) => failed.push(error));
+        const exit = new Promise((resolve) => worker.once('exit', resolve));
+        assert.equal(await said(worker), 'open');
+        assert.throws(free, { code: 'EADDRINUSE' });
+        const answered = ask ? said(worker) : undefined;
+        await asked(ask);
+        assert.equal(await answered, ask ? 'asked' : undefined);
+        if (way === 'wait' || way === 'spin') await worker.terminate();
+        await exit;
+        assert.equal(failed.length, way === 'throw' ? 1 : 0);
+        free();
+        // The first thread brings descriptors of Node's own that stay.
+        before ??= descriptors();
+      }
+      assert.equal(descriptors(), before);
+    }).timeout(10_000);
+
+  for (const [way, ask, status] of [
+    ['exit', true, 0],
+    ['throw', true, 1],
+    ['wait', false, null],
+  ] as const)
+    it(`ends with its process without a crash: ${way}`, async () => {
+      const child = spawn(process.execPath, [FILE.pathname, String(PORT), way], { stdio: ['ignore', 'pipe', 'pipe'] });
+      const exit = once(child, 'exit');
+      await once(child.stdout, 'data');
+      await asked(ask);
+      if (way === 'wait') child.kill('SIGTERM');
+      assert.deepEqual(await exit, [status, way === 'wait' ? 'SIGTERM' : null]);
+      free();
+    }).timeout(10_000);
 });

@@ -127,6 +127,29 @@ describe('who is heard on the packet path, and what passes', function () {
     assert.equal(source?.refusedElsewhere, 4);
   });
 
+  it('delayed: a stranger that speaks first makes room for the host that signaling comes from', async () => {
+    using c = await call({ mode: 'relay' }, { signaling: '127.0.0.2', rtp: { address: '127.0.0.3', port: 9 } });
+    c.stranger.send(rtp({ sequence: 1, ssrc: 99 }), c.ea);
+    await until('the stranger', () => c.b.heard.length === 1, 2000);
+    const party = createSocket('udp4');
+    peers.push(party);
+    party.bind(0, '127.0.0.2');
+    await once(party, 'listening');
+    party.send(rtp({ sequence: 1 }), c.ea.rtp.port, LOCAL);
+    await until('the party', () => c.b.heard.length === 2, 2000);
+    c.stranger.send(rtp({ sequence: 2, ssrc: 99 }), c.ea);
+    await until('a drop', () => c.ea.stats().dropped['unknown-source'] === 1, 2000);
+    assert.equal(c.ea.stats().remoteRtp?.address, '127.0.0.2');
+    assert.deepEqual(
+      c.ea.stats().source?.learned.map(({ how }) => how),
+      ['first', 'better'],
+    );
+    assert.throws(
+      () => c.ea.configure({ ...PLAIN, signaling: 'proxy.example.com' }),
+      /signaling must be an IP address/,
+    );
+  });
+
   it('asymmetric: hears one address and sends to the one of SDP', async () => {
     using c = await call({ mode: 'relay' }, { learning: 'asymmetric' });
     const listens = await peer();

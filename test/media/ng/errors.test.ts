@@ -155,7 +155,7 @@ describe('ng errors on a call that is there', () => {
 });
 
 describe('ng limits', () => {
-  const { service, plane, manager } = pureService({}, 1);
+  const { service, plane, manager, load } = pureService({}, 1);
   const offer = (callId: string, keys: Record<string, readonly string[]> = {}) => {
     let reply = '';
     const message = { command: 'offer', 'call-id': callId, 'from-tag': 'f', sdp: OFFER, ...keys };
@@ -183,6 +183,25 @@ describe('ng limits', () => {
     plane.portsLeft = 0;
     assert.equal(offer('four'), 'd6:result5:error12:error-reason16:Ran out of portse');
   });
+
+  for (const [limit, text] of [
+    ['load', 'Load limit exceeded'],
+    ['cpu', 'CPU usage limit exceeded'],
+    ['bandwidth', 'Bandwidth limit exceeded'],
+  ] as const)
+    it(`say which: ${limit}; those who do not know it are told of sessions`, () => {
+      plane.portsLeft = 100;
+      offer('stands');
+      load.exceeded = limit;
+      assert.match(offer('stands'), /6:result2:oke$/);
+      manager.release(manager.remove('stands', {}) ?? assert.fail());
+      const told = offer('more', { supports: ['load limit'] });
+      assert.equal(told, `d6:result10:load limit7:message${text.length}:${text}e`);
+      assert.equal(offer('more'), 'd6:result5:error12:error-reason30:Parallel session limit reachede');
+      assert.equal(manager.refused[limit], 2);
+      assert.equal(manager.size, 0);
+      load.exceeded = undefined;
+    });
 
   it('send a proxy elsewhere when the node drains', () => {
     manager.draining = true;

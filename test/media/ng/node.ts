@@ -1,6 +1,6 @@
 import { createDataplane, type Dataplane } from '../../../media/dataplane/mod.ts';
 import { NgService, type Operations, type ServiceOptions } from '../../../media/ng/mod.ts';
-import { SessionManager } from '../../../media/session/mod.ts';
+import { SessionManager, type NodeLoad } from '../../../media/session/mod.ts';
 import type { DataplaneTotals } from '../../../media/dataplane/mod.ts';
 import { until } from '../../support/until.ts';
 import { PlaneDouble } from '../session/plane-double.ts';
@@ -19,10 +19,12 @@ export const NO_TOTALS: DataplaneTotals = {
   bytesSent: 0,
   dropped: {},
   cpuMs: 0,
+  threadCpuMs: [],
   dtlsHandshakes: { connected: 0, failed: 0 },
   taps: 0,
   tappedPackets: 0,
   recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },
+  eventsLost: 0,
 };
 
 /** A clock that a test moves. */
@@ -38,7 +40,11 @@ export function pureService(
   operations: (manager: SessionManager) => Operations = () => ({}),
   plane = new PlaneDouble(),
 ) {
-  const manager = new SessionManager({ dataplane: plane, interfaces: ['default'], maxSessions, timeoutSeconds: 60 });
+  /** What a test says is too much. */
+  const load: { exceeded: NodeLoad['exceeded'] } = { exceeded: undefined };
+  const manager = new SessionManager({
+    ...{ dataplane: plane, interfaces: ['default'], maxSessions, load, timeoutSeconds: 60 },
+  });
   const time: Time = { now: 1_795_191_540_600.719 };
   let cookies = 0;
   const service = new NgService({
@@ -51,7 +57,7 @@ export function pureService(
     operations: operations(manager),
     ...options,
   });
-  return { plane, manager, time, service };
+  return { plane, manager, load, time, service };
 }
 
 /** The same over the real packet path, on `ports` from `base`. */

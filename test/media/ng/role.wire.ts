@@ -67,6 +67,10 @@ describe('causeway media', () => {
         /ng_connections\{transport="tcp",.*\} 1$/m,
         /ng_connections_cut_total\{reason="limit",.*\} 1$/m,
         /ng_calls_noted\{.*\} 1$/m,
+        /setup_cache_misses_total\{cache="flags",.*\} 1$/m,
+        /setup_cache_entries\{cache="sdp-lines",.*\} [1-9]/m,
+        /ng_datagrams_total\{what="refused",.*\} 0$/m,
+        /plane_events_lost_total\{.*\} 0$/m,
         /events_total\{name="onMediaTimeout",.*\} 0$/m,
       ])
         assert.match(metrics, line);

@@ -71,6 +71,19 @@ describe('a call on a media node', () => {
     done(ng('answer', { 'from-tag': 'a', 'to-tag': 'b', ...policy, ...keys }));
   const timedOut = (afterMs: number) => manager.sweep((now += afterMs)).length === 1;
 
+  it('tells the packet path where the signaling of each party comes from, for who sits behind a NAT', () => {
+    offer({ sdp: phone(4000), 'received-from': ['IP4', '198.51.100.1'] });
+    answer({ sdp: phone(5000), 'received-from': ['IP4', 'proxy.example.com'] });
+    const remotes = [...plane.open.values()].map(({ remote }) => remote);
+    assert.deepEqual(
+      remotes.map((remote) => [remote?.rtp?.port, remote?.signaling]),
+      [
+        [5000, undefined],
+        [4000, '198.51.100.1'],
+      ],
+    );
+  });
+
   it('may ring for longer than media may be silent', () => {
     offer({ sdp: phone(4000) });
     assert.equal(timedOut(180 * SECOND), false);

@@ -292,5 +292,5 @@ describe('copies of calls', () => {
     await recordings.close();
     assert.deepEqual([manager.size, plane.open.size, plane.taps.size, recordings.size], [0, 0, 0, 0]);
     assert.equal(plane.recordings.size, 0);
-  });
+  }).timeout(20_000);
 });

@@ -31,7 +31,8 @@ struct RtpHeader {
   size_t payloadSize = 0;
 };
 
-inline bool parseRtp(std::span<const uint8_t> packet, RtpHeader& header) {
+// `sealed`: of SRTP that is not opened. Its last octet is that of a tag, not the length of its padding.
+inline bool parseRtp(std::span<const uint8_t> packet, RtpHeader& header, bool sealed = false) {
   if (packet.size() < 12 || (packet[0] >> 6) != 2) return false;
   size_t offset = 12 + 4u * (packet[0] & 0x0f);
   if (packet[0] & 0x10) {
@@ -40,7 +41,7 @@ inline bool parseRtp(std::span<const uint8_t> packet, RtpHeader& header) {
   }
   if (offset > packet.size()) return false;
   size_t size = packet.size() - offset;
-  if (packet[0] & 0x20) {
+  if ((packet[0] & 0x20) && !sealed) {
     if (size == 0) return false;
     const uint8_t padding = packet[packet.size() - 1];
     if (padding == 0 || padding > size) return false;

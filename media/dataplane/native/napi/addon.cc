@@ -1,8 +1,8 @@
 // The Node-API skin of the packet path: values in, values out, events to one JavaScript function. No logic of its own.
 #include <node_api.h>
 
+#include <atomic>
 #include <memory>
-#include <mutex>
 
 #include "../net/dataplane.h"
 #include "reading.h"
@@ -19,6 +19,7 @@ constexpr size_t kEventQueue = 10'000;  // events that JavaScript has not taken;
 struct Handle {
   std::unique_ptr<Dataplane> plane;
   napi_threadsafe_function events = nullptr;
+  std::atomic<uint64_t> eventsLost{0};  // JavaScript had too many others to take
 };
 
 napi_value undefined(napi_env env) {
@@ -268,7 +269,7 @@ napi_value idle(napi_env env, napi_callback_info info) {
 napi_value totals(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (!call.open()) return nullptr;
-  return writeTotals(env, call.handle->plane->totals());
+  return writeTotals(env, call.handle->plane->totals(), call.handle->eventsLost.load(std::memory_order_relaxed));
 }
 
 // The threads have ended when this returns; events that still wait are let go.
@@ -311,9 +312,10 @@ napi_value create(napi_env env, napi_callback_info info) {
   std::string error;
   handle->plane = Dataplane::create(
       options,
-      [events](Event event) {
+      [events, lost = &handle->eventsLost](Event event) {
         auto copy = std::make_unique<Event>(std::move(event));
         if (napi_call_threadsafe_function(events, copy.get(), napi_tsfn_nonblocking) == napi_ok) copy.release();
+        else lost->fetch_add(1, std::memory_order_relaxed);
       },
       error);
   if (!handle->plane) {

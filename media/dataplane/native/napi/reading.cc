@@ -197,6 +197,9 @@ bool readRemote(Reader& object, RemoteSpec& remote) {
                                                      : Learning::kHeuristic;
   remote.rules.strictSource = object.flag("strictSource");
   remote.rules.newParty = object.has("newParty") && object.flag("newParty");
+  if (object.has("signaling") && !Address::parse(object.text("signaling"), 0, remote.rules.signaling)) {
+    object.fail("signaling", "an IP address");
+  }
   remote.rules.mediaHandover = object.has("mediaHandover") && object.flag("mediaHandover");
   remote.rtcpMux = object.flag("rtcpMux");
   if (!readCrypto(object, remote.crypto)) return false;

@@ -101,7 +101,18 @@ napi_value writeStats(napi_env env, const EndpointStats& s) {
   return out.value();
 }
 
-napi_value writeTotals(napi_env env, const Totals& t) {
+napi_value numbers(napi_env env, const std::vector<double>& values) {
+  napi_value list = nullptr;
+  napi_create_array_with_length(env, values.size(), &list);
+  for (uint32_t i = 0; i < values.size(); i++) {
+    napi_value value = nullptr;
+    napi_create_double(env, values[i], &value);
+    napi_set_element(env, list, i, value);
+  }
+  return list;
+}
+
+napi_value writeTotals(napi_env env, const Totals& t, uint64_t eventsLost) {
   Writer handshakes(env);
   handshakes.set("connected", static_cast<double>(t.dtlsConnected)).set("failed", static_cast<double>(t.dtlsFailed));
   Writer recordings(env);
@@ -121,10 +132,12 @@ napi_value writeTotals(napi_env env, const Totals& t) {
       .set("bytesSent", static_cast<double>(t.bytesSent))
       .set("dropped", drops(env, t.dropped))
       .set("cpuMs", t.cpuMs)
+      .set("threadCpuMs", numbers(env, t.threadCpuMs))
       .set("dtlsHandshakes", handshakes.value())
       .set("taps", static_cast<double>(t.taps))
       .set("tappedPackets", static_cast<double>(t.tappedPackets))
       .set("recordings", recordings.value())
+      .set("eventsLost", static_cast<double>(eventsLost))
       .value();
 }
 

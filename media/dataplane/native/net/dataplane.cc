@@ -338,7 +338,10 @@ Totals Dataplane::totals() {
   totals.portsTotal = ports_->total();
   totals.threads = static_cast<unsigned>(workers_.size());
   totals.cpuMs = cpuBefore_;
-  for (const auto& worker : workers_) totals.cpuMs += worker->cpuMs();
+  for (const auto& worker : workers_) {
+    totals.threadCpuMs.push_back(worker->cpuMs());
+    totals.cpuMs += totals.threadCpuMs.back();
+  }
   return totals;
 }
 

@@ -8,6 +8,10 @@ namespace {
 constexpr Micros kWindowUs = 3'000'000;  // as rtpengine's users know it
 constexpr Micros kGapUs = 500'000;       // while learning: so long silent, another may be the one
 constexpr size_t kMaxFormer = 8;
+
+// How much a source is like what signaling has said: nothing of it, the port of SDP, the host that signaling comes from, the
+// host of SDP, its host and port.
+enum Likeness : int8_t { kNothing, kPort, kSignalingHost, kHost, kExact };
 constexpr Micros kSilentUs = 1'000'000;  // frozen: so long silent, and its stream may have moved
 
 }  // namespace
@@ -46,10 +50,11 @@ void SourceLearner::reopen(Micros now) {
   windowAt_ = now;
 }
 
-// 3: address and port of SDP, 2: address, 1: port.
 int SourceLearner::likeness(const Address& from) const {
-  if (!expected_.known()) return 0;
-  return (expected_.sameHost(from) ? 2 : 0) + (expected_.port() == from.port() ? 1 : 0);
+  if (expected_.known() && expected_.sameHost(from)) return expected_.port() == from.port() ? kExact : kHost;
+  // A party behind a NAT mostly has one address for all that it sends.
+  if (rules_.signaling.family() != AF_UNSPEC && rules_.signaling.sameHost(from)) return kSignalingHost;
+  return expected_.known() && expected_.port() == from.port() ? kPort : kNothing;
 }
 
 SourceVerdict SourceLearner::judge(const Address& from, const SourceProof& proof, Micros now) const {
@@ -63,7 +68,7 @@ SourceVerdict SourceLearner::judge(const Address& from, const SourceProof& proof
   if (!frozen_) {
     if (!again_) {
       const int rank = likeness(from);
-      if (rules_.learning == Learning::kHeuristic ? rank > rank_ : rank == 3) return SourceVerdict::kBetter;
+      if (rank > rank_ && (rank >= kSignalingHost || rules_.learning == Learning::kHeuristic)) return SourceVerdict::kBetter;
       if (silent >= kGapUs) return SourceVerdict::kMoved;
     } else if (silent >= kGapUs && (same || source_.sameHost(from))) {
       return SourceVerdict::kMoved;
@@ -87,7 +92,7 @@ void SourceLearner::take(const Address& from, SourceVerdict verdict, Micros now)
   }
   if (frozen_) return;
   const bool at = rules_.learning == Learning::kImmediate || rules_.learning == Learning::kAsymmetric;
-  frozen_ = at || rank_ == 3 || now - windowAt_ >= kWindowUs;
+  frozen_ = at || rank_ == kExact || now - windowAt_ >= kWindowUs;
 }
 
 }  // namespace causeway

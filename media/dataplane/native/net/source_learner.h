@@ -14,7 +14,8 @@ enum class Learning : uint8_t {
   kOff,         // the address of SDP, both ways
   kAsymmetric,  // sent to the address of SDP; received from whom speaks first
   kImmediate,   // who speaks first
-  kDelayed,     // who speaks first, at once; frozen by the first packet 3 s after the last word of signaling
+  kDelayed,     // who speaks first, at once, until somebody at its host of SDP or of signaling; frozen by the first packet
+                // 3 s after the last word of signaling
   kHeuristic,   // who is likest to SDP within 3 s
 };
 
@@ -23,6 +24,7 @@ struct LearningRules {
   bool strictSource = false;   // never left, once frozen
   bool mediaHandover = false;  // followed, though frozen
   bool newParty = false;       // another party answers here: where the one before was is not it
+  Address signaling{};        // where its signaling comes from, by host; unknown when nobody has said
 };
 
 // What is known of the stream a packet claims to be part of.

@@ -180,6 +180,7 @@ struct Totals {
   uint64_t bytesSent = 0;
   Drops dropped{};
   double cpuMs = 0;
+  std::vector<double> threadCpuMs;  // of each worker that runs
   uint64_t dtlsConnected = 0;
   uint64_t dtlsFailed = 0;
   uint64_t taps = 0;

@@ -194,7 +194,7 @@ void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet,
   }
   if (endpoint.encrypted() && !decrypt(endpoint, false, from, packet, length, now)) return;
   RtpHeader header;
-  if (!parseRtp({packet, length}, header)) {
+  if (!parseRtp({packet, length}, header, sealed(endpoint))) {
     drop(endpoint, kDropMalformed);
     return;
   }

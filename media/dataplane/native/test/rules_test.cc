@@ -102,6 +102,25 @@ void learning() {
           "delayed: within 3 s another may take over from one that has been silent for half a second");
   }
   {
+    // Behind a NAT: its signaling comes from there, too.
+    const LearningRules rules{Learning::kDelayed, false, false, false, at("192.0.2.1", 0)};
+    const Address host = at("10.0.0.1", 5000);
+    SourceLearner l;
+    l.signalled(kSdp, rules, 0);
+    check(packet(l, kOther, kMs) == V::kFirst && packet(l, kNat, 20 * kMs) == V::kBetter && l.target() == kNat,
+          "delayed: a stranger that speaks first makes room for the host that signaling comes from");
+    check(packet(l, kOther, 40 * kMs) == V::kRefused && packet(l, kMoved, 60 * kMs) == V::kRefused, "delayed: and nobody for who is no likelier");
+    check(packet(l, host, 80 * kMs) == V::kBetter && packet(l, kNat, 100 * kMs) == V::kRefused && !l.frozen(), "delayed: but for the host of SDP");
+    check(packet(l, kSdp, 120 * kMs) == V::kBetter && l.frozen(), "delayed: and for SDP's address, which settles it");
+    l = SourceLearner();
+    l.signalled(kSdp, rules, 0);
+    stream(l, kOther, 0, 3010 * kMs);
+    check(l.frozen() && packet(l, kNat, 3020 * kMs) == V::kRefused, "delayed: who has spoken for 3 s is not displaced by a host");
+    l = SourceLearner();
+    l.signalled(kSdp, {Learning::kImmediate, false, false, false, at("192.0.2.1", 0)}, 0);
+    check(packet(l, kOther, kMs) == V::kFirst && packet(l, kNat, 20 * kMs) == V::kRefused, "immediate: is not displaced at all");
+  }
+  {
     SourceLearner l = learner(Learning::kHeuristic);
     const Address port = at("192.0.2.5", 4000);
     const Address host = at("10.0.0.1", 5000);
@@ -109,6 +128,11 @@ void learning() {
               packet(l, port, 4 * kMs) == V::kRefused && packet(l, kSdp, 5 * kMs) == V::kBetter && l.frozen(),
           "heuristic: any, then the port, then the address, then both");
     check(packet(l, host, 6 * kMs) == V::kRefused, "heuristic: nothing is likelier than SDP itself");
+    l = SourceLearner();
+    l.signalled(kSdp, {Learning::kHeuristic, false, false, false, at("192.0.2.1", 0)}, 0);
+    check(packet(l, port, kMs) == V::kFirst && packet(l, kNat, 2 * kMs) == V::kBetter && packet(l, port, 3 * kMs) == V::kRefused &&
+              packet(l, host, 4 * kMs) == V::kBetter,
+          "heuristic: the host of signaling is likelier than the port, the host of SDP likelier than that");
   }
   {
     SourceLearner l = learner(Learning::kHeuristic);
