@@ -36,6 +36,7 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
   media: {
     'listen-ng': { type: 'string' },
     'listen-tcp-ng': { type: 'string' },
+    'ng-dialect': { type: 'string' },
     'recording-dir': { type: 'string' },
     'listen-http': { type: 'string' },
     'dtmf-log-dest': { type: 'string' },

@@ -73,6 +73,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
     interfaces: interfaces.map(({ name }) => name),
     maxSessions: config.maxSessions,
     timeoutSeconds: config.timeoutSeconds,
+    dialect: config.ngDialect,
   });
   const counters = registerMetrics(metrics.register, manager, dataplane);
   const ng = await orClose(metrics, () =>

@@ -126,13 +126,13 @@ type CallCommand = (context: CommandContext, message: Dictionary, now: number) =
 const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   ping: () => ({ result: 'pong' }),
   offer(context, message, now) {
-    const request = sdpRequest(message, false);
+    const request = sdpRequest(context, message, false);
     const sdp = context.manager.offer(request, now);
     follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   answer(context, message, now) {
-    const request = sdpRequest(message, true);
+    const request = sdpRequest(context, message, true);
     const sdp = context.manager.answer(request, now);
     follow(context, request.callId);
     return { sdp, result: 'ok' };
@@ -143,10 +143,12 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     const asked = integer(message['delete-delay']) ?? -1;
     const delay = manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
     const at = delay === 0 ? undefined : now + Math.min(delay, MAX_DELAY_SECONDS) * 1000;
-    const removed = manager.remove(callId, whichOf(message), at);
+    const newer = manager.dialect === '26';
+    const { flags } = readFlags(message, manager.dialect);
+    const removed = manager.remove(callId, whichOf(message, !newer || flags.has('to-tag')), at);
     if (!removed) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.
-      if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
+      if (flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
     const about = describe(removed, calls.find(callId), now);
@@ -154,7 +156,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
       context.ended(removed, 'deleted', about);
       manager.release(removed);
     }
-    return { ...about.reply, result: 'ok' };
+    return { ...(newer && flags.has('fast') ? {} : about.reply), result: 'ok' };
   },
   query({ manager, calls }, message, now) {
     const callId = needed(message, 'call-id', REASONS.noCallId);
@@ -182,9 +184,10 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };
 
-function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
+/** `both`: the to-tag counts too. */
+function whichOf(message: Dictionary, both: boolean): Parameters<SessionManager['remove']>[1] {
   const fromTag = optional(message, 'from-tag');
-  const toTag = optional(message, 'to-tag');
+  const toTag = both ? optional(message, 'to-tag') : undefined;
   const viaBranch = optional(message, 'via-branch');
   return {
     ...(fromTag === undefined ? {} : { fromTag }),
@@ -194,13 +197,13 @@ function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
 }
 
 /** The order of the checks is rtpengine's. @throws NgError */
-function sdpRequest(message: Dictionary, answer: boolean) {
+function sdpRequest({ manager }: CommandContext, message: Dictionary, answer: boolean) {
   const sdp = needed(message, 'sdp', REASONS.noSdp);
   const callId = needed(message, 'call-id', REASONS.noCallId);
   const fromTag = needed(message, 'from-tag', REASONS.noFromTag);
   const toTag = answer ? needed(message, 'to-tag', REASONS.noToTag) : optional(message, 'to-tag');
   const viaBranch = optional(message, 'via-branch');
-  return { callId, fromTag, toTag, viaBranch, sdp, flags: sharedFlags(message) };
+  return { callId, fromTag, toTag, viaBranch, sdp, flags: sharedFlags(message, manager.dialect) };
 }
 
 function follow({ manager, calls }: CommandContext, callId: string): void {

@@ -15,7 +15,11 @@ export function recordingOperations(recordings: Recordings | undefined): Operati
   return {
     'start recording': operation((all, session, message) => all.start(session, text(message['metadata']))),
     'pause recording': operation((all, session) => all.pause(session)),
-    'stop recording': operation((all, session) => all.stop(session)),
+    'stop recording': operation((all, session, message) => {
+      const paused = wordsOf(message['flags']).has('pause') || wordsOf(message['pause']).has('yes');
+      if (paused) all.pause(session);
+      else all.stop(session);
+    }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
+import { readFlagString } from './flag-string.ts';
 import type { Dictionary } from './message.ts';
 
 /** All commands of 10.5 in the order in which its statistics list them, with the short name that they have there. */
@@ -96,8 +97,9 @@ export function commandOf(text: string): CommandName | undefined {
  * The keys of a request in their canonical spelling: `transport protocol`, `Transport-Protocol` → `transport-protocol`,
  * `ice` → `ICE`. A key that stands there in its own spelling wins. `unknown` is called with every key that is not known.
  */
-export function canonicalKeys(message: Dictionary, unknown?: (key: string) => void): Dictionary {
-  if (isCanonical(message)) return message;
+export function canonicalKeys(given: Dictionary, unknown?: (key: string) => void): Dictionary {
+  if (isCanonical(given)) return given;
+  const message = withFlagString(given);
   const out: Record<string, Bencode> = Object.create(null) as Record<string, Bencode>;
   for (const key in message) {
     const value = message[key] as Bencode;
@@ -110,7 +112,16 @@ export function canonicalKeys(message: Dictionary, unknown?: (key: string) => vo
   return out;
 }
 
+/** What the message says itself counts more; lists become one. */
+function withFlagString(message: Dictionary): Dictionary {
+  const text = message['rtpp-flags'] ?? message['rtpp_flags'] ?? message['rtpp flags'];
+  if (typeof text !== 'string') return message;
+  const said = readFlagString(text);
+  const flags = [message['flags'] ?? [], said['flags'] ?? []].flat() as Bencode[];
+  return { ...said, ...message, ...(flags.length > 0 ? { flags } : {}) };
+}
+
 function isCanonical(message: Dictionary): boolean {
-  for (const key in message) if (CANONICAL_KEYS.get(key) !== key) return false;
+  for (const key in message) if (CANONICAL_KEYS.get(key) !== key || key === 'rtpp-flags') return false;
   return true;
 }

@@ -1,4 +1,5 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
+import type { Dialect } from '../session/mod.ts';
 import type { DataplaneTotals } from '../dataplane/mod.ts';
 import { ControlCounters } from './control-counters.ts';
 import type { Description } from './describe.ts';
@@ -37,8 +38,11 @@ export class NgStatistics {
   #minute = { least: 0, most: 0, seconds: 0 };
   #lastMinute = { least: 0, most: 0, seconds: 0 };
 
-  constructor(startedAt: number) {
+  readonly #dialect: Dialect;
+
+  constructor(startedAt: number, dialect: Dialect = '10.5') {
     this.#startedAt = startedAt;
+    this.#dialect = dialect;
   }
 
   rejected(): void {
@@ -88,6 +92,7 @@ export class NgStatistics {
         sessionsforeign: 0,
         sessionstotal: sessions,
         transcodedmedia: totals.transcoders,
+        ...(this.#dialect === '26' ? { mediacache: 0, playercache: 0 } : {}),
         packetrate_user: packets,
         byterate_user: bytes,
         errorrate_user: errors,

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
+import { withChanges } from './attribute-changes.ts';
+import { inNewerOrder } from './dialect.ts';
 import type { MediaFlags } from './flags.ts';
 import { alphanumeric } from './random.ts';
 import { cryptoLine } from './sdes.ts';
@@ -69,9 +71,8 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
     flags.replace.has('session-connection') ||
     text.media.some((part) => !part.some((line) => line.text.startsWith('c=')));
   const kept = lines.every(({ nowhere }) => nowhere) || flags.ice === 'force-relay';
-  const removed = flags.removedAttributes.get('none') ?? flags.removedAttributes.get('global');
   const session = text.session
-    .filter((line) => !gone(line, SESSION_GONE) && !gone(line, removed))
+    .filter((line) => !gone(line, SESSION_GONE))
     .map((line) => {
       if (address === undefined) return line;
       if (line.text.startsWith('c=') && shared && !kept) return changed(line, `c=IN ${connectionOf(address)}`);
@@ -91,7 +92,8 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
     if (line.codecs === undefined) return otherLine(part, line, flags);
     return mediaLine(part, line, parts, sessionHas);
   });
-  return { session, media };
+  const written = { session, media };
+  return withChanges(flags.dialect === '26' ? inNewerOrder(written) : written, flags.sdpChanges);
 }
 
 function gone(line: SdpLine, names: ReadonlySet<string> | undefined): boolean {
@@ -160,14 +162,10 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
   const address = addressOf(side, flags);
   const [head = added(''), ...rest] = part;
   const [kind = 'm=audio', port] = head.text.split(' ');
-  const unwanted = new Set([
-    ...(flags.removedAttributes.get('global') ?? []),
-    ...(flags.removedAttributes.get(kind.slice(2)) ?? []),
-  ]);
   const asIs = flags.ice === 'force-relay';
   const names = madeAnewFor(side.icePassed, flags);
   const body = rest
-    .filter((own) => !gone(own, names) && !gone(own, unwanted) && !/^a=rtcp-fb:\d/.test(own.text))
+    .filter((own) => !gone(own, names) && !/^a=rtcp-fb:\d/.test(own.text))
     .map((own) =>
       own.text.startsWith('c=') && !asIs && !line.nowhere ? changed(own, `c=IN ${connectionOf(address)}`) : own,
     );
@@ -181,7 +179,7 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
       `${kind} ${asIs ? port : side.endpoint?.rtp.port} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`,
     ),
     ...body,
-    ...generated(line, address, parts).filter((own) => !gone(own, unwanted)),
+    ...generated(line, address, parts),
   ];
 }
 

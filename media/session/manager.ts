@@ -2,6 +2,7 @@ import type { Dataplane } from '../dataplane/mod.ts';
 import { compose, type ComposedLine, type Composing } from './compose.ts';
 import { headingOf } from './copy-text.ts';
 import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
+import type { Dialect } from './dialect.ts';
 import type { MediaFlags } from './flags.ts';
 import { openGates, type Gates } from './gates.ts';
 import { chooseInterface } from './interfaces.ts';
@@ -27,6 +28,8 @@ export interface ManagerOptions {
   readonly interfaces: readonly string[];
   readonly maxSessions: number;
   readonly timeoutSeconds: number;
+  /** Default: 10.5. */
+  readonly dialect?: Dialect;
 }
 
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
@@ -40,6 +43,10 @@ export class SessionManager {
 
   constructor(options: ManagerOptions) {
     this.#options = options;
+  }
+
+  get dialect(): Dialect {
+    return this.#options.dialect ?? '10.5';
   }
 
   get size(): number {

@@ -44,6 +44,7 @@ const OWN: Readonly<Record<string, string>> = {
   --listen-http HOST:PORT    the same over HTTP and WebSocket (default: off)
   --dtmf-log-dest HOST:PORT  where DTMF events go as JSON datagrams
   --delete-delay SECONDS     between an ng delete and the end of its call (default: 30)
+  --ng-dialect 10.5|26       whose ng is spoken where releases differ (default: 10.5)
   --recording-dir FOLDER     where calls are recorded that are asked for (default: none are)
   --interface IF         ADDRESS, NAME/ADDRESS or NAME/ADDRESS!ADVERTISED; may be repeated, the first is the default
   --port-min N           first RTP port (default: 20000)

@@ -132,6 +132,11 @@ const mediaFields = z.strictObject({
   listenHttpNg: address.optional(),
   /** Of each of the two. */
   maxNgConnections: z.int().min(1).max(10_000).default(1000),
+  /** Whose ng is spoken where releases of rtpengine contradict each other: that of 10.5, or of 26 and its like. */
+  ngDialect: z.preprocess(
+    (value) => (typeof value === 'number' ? String(value) : value),
+    z.enum(['10.5', '26']).default('10.5'),
+  ),
   /** Between an ng `delete` that does not say it itself and the end of the call. */
   deleteDelaySeconds: z.int().min(0).default(30),
   /** Where every DTMF event is sent as a JSON datagram. */
