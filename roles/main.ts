@@ -38,6 +38,7 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
     'listen-tcp-ng': { type: 'string' },
     'ng-dialect': { type: 'string' },
     'recording-dir': { type: 'string' },
+    'recording-max-bytes': { type: 'string' },
     'listen-http': { type: 'string' },
     'dtmf-log-dest': { type: 'string' },
     'delete-delay': { type: 'string' },

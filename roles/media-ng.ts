@@ -53,7 +53,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
   const sounds = new SoundFiles(dataplane);
   let closed = false;
   const copies = startMediaCopies({
-    ...{ recordingDir: config.recordingDir, manager, dataplane, log, register },
+    ...{ recordingDir: config.recordingDir, recordingMaxBytes: config.recordingMaxBytes },
+    ...{ manager, dataplane, log, register },
     // What is recorded ends behind ng, when nobody can be told any more.
     publish: (event) => (closed ? undefined : service.publish(event)),
   });

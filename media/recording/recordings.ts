@@ -6,6 +6,8 @@ import { recordingName } from './names.ts';
 /** Where recordings lie. */
 export interface RecordingFolder {
   pcap(name: string): string;
+  /** Of everything that lies there, whoever has put it there. */
+  usedBytes(): Promise<number>;
   /** Rejects when it cannot be written. */
   writeMetadata(name: string, text: string): Promise<void>;
 }
@@ -19,12 +21,22 @@ export interface RecordingOptions {
   readonly unique: () => string;
   /** A file is whole, or has ended too early. */
   readonly closed: (closed: ClosedRecording) => void;
+  /** None without it. */
+  readonly quota?: {
+    readonly limitBytes: number;
+    /** What this process has written so far, files that are gone included. */
+    readonly written: () => number;
+  };
 }
+
+/** By `stop recording` or the node's end; with the call; for want of room; because the file could not be written. */
+export type ClosedWhy = 'stopped' | 'ended' | 'quota' | 'failed';
 
 export interface ClosedRecording {
   readonly callId: string;
   readonly file: string;
   readonly durationMs: number;
+  readonly reason: ClosedWhy;
   /** Of the file, or of what was to be written beside it. */
   readonly error: string | undefined;
 }
@@ -37,6 +49,9 @@ export class Recordings {
   readonly #options: RecordingOptions;
   readonly #calls = new Map<Session, CallRecording>();
   readonly #closing = new Set<Promise<void>>();
+  /** What lay in the folder when it was looked at last, and what had been written until then. */
+  #measured = { used: 0, written: 0 };
+  refused = 0;
 
   constructor(options: RecordingOptions) {
     this.#options = options;
@@ -46,10 +61,38 @@ export class Recordings {
     return this.#calls.size;
   }
 
-  /** Starts, or goes on after `pause`. @throws SessionError when the file cannot be made. */
+  /** Of the quota: what was there, and what has been written since. */
+  get usedBytes(): number {
+    const { used, written } = this.#measured;
+    return used + (this.#options.quota?.written() ?? written) - written;
+  }
+
+  /** Looks at what is on the disk; whoever collects recordings makes room. */
+  async measure(): Promise<void> {
+    const { quota, folder } = this.#options;
+    if (!quota) return;
+    const written = quota.written();
+    this.#measured = { used: await folder.usedBytes(), written };
+  }
+
+  /** Once a second: ends all when there is no room left. */
+  enforceQuota(): void {
+    if (this.#full()) for (const session of [...this.#calls.keys()]) this.stop(session, 'quota');
+  }
+
+  #full(): boolean {
+    const { quota } = this.#options;
+    return quota !== undefined && this.usedBytes >= quota.limitBytes;
+  }
+
+  /** Starts, or goes on after `pause`. @throws SessionError when the file cannot be made, or there is no room for it. */
   start(session: Session, metadata?: string): void {
     let call = this.#calls.get(session);
     if (!call) {
+      if (this.#full()) {
+        this.refused++;
+        throw new SessionError('full', 'The quota of recordings is used up');
+      }
       const { callId } = session;
       const name = recordingName(callId, this.#options.unique());
       const file = this.#options.folder.pcap(name);
@@ -73,10 +116,11 @@ export class Recordings {
     call.changed();
   }
 
-  stop(session: Session): void {
+  stop(session: Session, why: ClosedWhy = 'stopped'): void {
     const call = this.#calls.get(session);
     if (!call) return;
     session.attached.delete(call);
+    call.why = why;
     call.ended();
   }
 
@@ -106,14 +150,15 @@ export class Recordings {
     const { file, startedAt, metadata } = call;
     const endedAt = now();
     const result = await call.recording.close();
-    const facts = { callId, file, startedAt, endedAt, result, metadata, streams: [...call.streams] };
+    const reason = result.error === undefined ? call.why : 'failed';
+    const facts = { callId, file, startedAt, endedAt, reason, result, metadata, streams: [...call.streams] };
     let { error } = result;
     try {
       await folder.writeMetadata(name, metadataText(facts));
     } catch (thrown) {
       error ??= thrown instanceof Error ? thrown.message : String(thrown);
     }
-    closed({ callId, file, durationMs: endedAt - startedAt, error });
+    closed({ callId, file, durationMs: endedAt - startedAt, reason, error });
   }
 }
 
@@ -127,6 +172,7 @@ class CallRecording implements Attachment {
   readonly #session: Session;
   readonly #ended: () => void;
   paused = false;
+  why: ClosedWhy = 'ended';
 
   constructor(session: Session, file: string, recording: Recording, startedAt: number, ended: () => void) {
     this.#session = session;

@@ -37,7 +37,7 @@ function endOf(side: Side, chosen: Codec | undefined) {
 }
 
 /** An answerer sends by our offer's numbers too, whatever it calls the formats itself. */
-function senderCodecs(side: Side, offered: boolean): readonly Codec[] {
+export function senderCodecs(side: Side, offered: boolean): readonly Codec[] {
   if (offered) return side.codecs;
   const numbers = new Set(side.codecs.map(({ pt }) => pt));
   const accepted = side.offered.filter(

@@ -46,6 +46,7 @@ const OWN: Readonly<Record<string, string>> = {
   --delete-delay SECONDS     between an ng delete and the end of its call (default: 30)
   --ng-dialect 10.5|26       whose ng is spoken where releases differ (default: 10.5)
   --recording-dir FOLDER     where calls are recorded that are asked for (default: none are)
+  --recording-max-bytes N    of all recordings there; above it nothing more is recorded (default: no limit)
   --interface IF         ADDRESS, NAME/ADDRESS or NAME/ADDRESS!ADVERTISED; may be repeated, the first is the default
   --port-min N           first RTP port (default: 20000)
   --port-max N           last RTP port (default: 23999)

@@ -145,6 +145,8 @@ const mediaFields = z.strictObject({
   dtmfLogNgTcp: z.boolean().default(false),
   /** Where `start recording` and `record-call` write; without it nothing is recorded. */
   recordingDir: z.string().min(1).optional(),
+  /** Of all that lies there; above it nothing more is recorded. */
+  recordingMaxBytes: z.int().min(1_000_000).optional(),
   events: z
     .strictObject({
       /** Each gets every event as a POST. */

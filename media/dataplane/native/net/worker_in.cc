@@ -277,6 +277,9 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
     return;
   }
   if (own) take(endpoint, true, from, verdict, now);
+  endpoint.rtcpCounts.receivedPackets++;
+  endpoint.rtcpCounts.receivedBytes += length;
+  endpoint.rtcpCounts.lastReceivedAt = now;
   if (seen.senderReport) endpoint.receiver.gotSenderReport(seen.ntpMiddle, now);
   if (seen.hasBlock && seen.lastSr != 0) {
     const auto middle = static_cast<uint32_t>(ntpNow() >> 16);

@@ -96,7 +96,7 @@ int main() {
       const std::string name = "causeway-threads-" + std::to_string(getpid()) + "-" + std::to_string(round) + ".pcap";
       const std::string file = std::filesystem::temp_directory_path() / name;
       recording = plane->openRecording(file, failure);
-      if (recording == 0 || !plane->open(pair, spy, failure) || !plane->tap(a.id, spy.id, true, failure) ||
+      if (recording == 0 || !plane->open(pair, spy, failure) || !plane->tap(a.id, spy.id, true, nullptr, failure) ||
           !plane->record(recording, a.id, true, failure) || !plane->record(recording, b.id, true, failure)) {
         std::printf("FAIL copies: %s\n", failure.message.c_str());
         return 1;
