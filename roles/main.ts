@@ -46,6 +46,7 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
     'port-min': { type: 'string' },
     'port-max': { type: 'string' },
     'webrtc-port': { type: 'string' },
+    tos: { type: 'string' },
     floor: { type: 'string' },
     threads: { type: 'string' },
     registry: { type: 'string' },

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Logger } from 'pino';
 import {
+  connectOperations,
   DtmfLog,
   EVENT_NAMES,
   gateOperations,
@@ -11,6 +12,7 @@ import {
   NgUdpServer,
   playOperations,
   SoundFiles,
+  transformOperations,
   Webhook,
   type Caller,
   type CommandResult,
@@ -73,6 +75,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     deleteDelaySeconds: config.deleteDelaySeconds,
     operations: {
       ...copies.operations,
+      ...connectOperations(manager),
+      ...transformOperations(manager),
       ...gateOperations(manager),
       ...playOperations({
         ...{ manager, dataplane, readSound: (path) => sounds.read(path), publish: (event) => service.publish(event) },

@@ -65,6 +65,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
         portMax: config.portMax,
         webrtcPort: config.webrtcPort,
         threads: config.threads,
+        tos: config.tos,
       }),
     ),
   );

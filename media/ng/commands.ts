@@ -151,7 +151,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
       if (flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
-    const about = describe(removed, calls.find(callId), now);
+    const about = describe(removed, calls.find(removed.callId), now);
     if (at === undefined) {
       context.ended(removed, 'deleted', about);
       manager.release(removed);
@@ -164,15 +164,12 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     if (!session) throw new NgError(REASONS.unknownCall, 'unknown-call');
     const tags = [optional(message, 'from-tag'), optional(message, 'to-tag')].filter((tag) => tag !== undefined);
     const only = tags.length === 0 ? undefined : new Set(tags);
-    return { ...describe(session, calls.find(callId), now, only).reply, result: 'ok' };
+    return { ...describe(session, calls.find(session.callId), now, only).reply, result: 'ok' };
   },
   list({ manager }, message) {
     const limit = integer(message['limit']) ?? 32;
     if (limit < 0) throw new NgError(REASONS.badLimit);
-    const calls = manager
-      .all()
-      .slice(0, limit)
-      .map(({ callId }) => callId);
+    const calls = [...manager.callIds()].slice(0, limit);
     return { calls, result: 'ok' };
   },
   explain({ manager }, message, now) {

@@ -42,7 +42,7 @@ export function describe(
   let oneWay = 0;
   for (const dialogue of session.dialogues) {
     const heard = new Map<Line, number>();
-    for (const which of dialogue.published ? (['a'] as const) : (['a', 'b'] as const)) {
+    for (const which of sidesOf(dialogue)) {
       const party = dialogue[which];
       const medias = dialogue.lines.map((line): Bencode => {
         const side = line[which];
@@ -62,7 +62,10 @@ export function describe(
       const known = tags.get(name);
       if (known) {
         for (const key of ['subscriptions', 'subscribers'])
-          known[key] = [...(known[key] as Bencode[]), peerOf(dialogue, which)];
+          known[key] = [
+            ...(known[key] as Bencode[]),
+            ...(sidesOf(dialogue).length < 2 ? [] : [peerOf(dialogue, which)]),
+          ];
         known['medias'] = [...(known['medias'] as Bencode[]), ...medias];
       } else tags.set(name, partyOf(session, dialogue, which, medias));
     }
@@ -88,6 +91,12 @@ export function describe(
   };
 }
 
+/** Those on which there is somebody. */
+function sidesOf({ published, left }: Dialogue): readonly ('a' | 'b')[] {
+  if (left) return [left.which === 'a' ? 'b' : 'a'];
+  return published ? ['a'] : ['a', 'b'];
+}
+
 function seconds(ms: number): number {
   return Math.floor(ms / 1000);
 }
@@ -101,7 +110,7 @@ function partyOf(
   const party = dialogue[which];
   const { label } = party;
   const copies = [...session.subscriptions].filter(([, { lines }]) => lines.some(({ tag }) => tag === party.tag));
-  const peers = dialogue.published ? [] : [peerOf(dialogue, which)];
+  const peers = sidesOf(dialogue).length < 2 ? [] : [peerOf(dialogue, which)];
   return {
     tag: party.tag ?? '',
     // The branch is that of the side that was called.

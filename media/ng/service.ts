@@ -245,6 +245,8 @@ export class NgService {
     const follow = (done: Dictionary): Dictionary => {
       // An operation may have opened endpoints, of a call that it has named itself.
       const session = manager.get(text(done['call-id']) ?? text(message['call-id']) ?? '');
+      // What has become a part of it has no notes of its own.
+      for (const alias of session?.aliases ?? []) this.calls.forget(alias);
       if (session) this.calls.follow(session);
       return done;
     };

@@ -65,8 +65,8 @@ const KEYS = [
 /** Known keys in lower case with hyphens. */
 const PLAIN = `address address-family all audio-player blob blob64 bundle call-id code codec command db-id delay-buffer
   delete-delay digit direction drop-traffic duration end-trigger endpoint-learning events extmap file flags
-  from-interface from-label from-tag from-tags frequencies frequency inbound-peer interface label last-frame-pos limit
-  media-address media-echo metadata moh music-on-hold names outbound-peer output-destination passthrough pause ptime
+  from-interface from-label from-tag from-tags frequencies frequency inbound-peer instance interface label last-frame-pos limit
+  media media-address media-echo metadata moh music-on-hold names outbound-peer output-destination passthrough pause ptime
   ptime-reverse received-from record-call recording-dir recording-file recording-path recording-pattern repeat-duration
   repeat-times replace rtcp-mux rtpp-flags sdp sdp-attr sdp-media-remove set-label start-pos supports template to-interface
   to-label to-tag to-call-id transform transport-protocol trigger trigger-end-digits trigger-end-time via-branch volume

@@ -96,10 +96,10 @@ export class Recordings {
       const { callId } = session;
       const name = recordingName(callId, this.#options.unique());
       const file = this.#options.folder.pcap(name);
-      const opened: CallRecording = new CallRecording(session, file, this.#open(file), this.#options.now(), () =>
-        this.#end(session, opened, name),
-      );
-      call = opened;
+      call = new CallRecording(session, { name, file, recording: this.#open(file) }, this.#options.now(), {
+        ended: (own) => this.#end(own),
+        merged: (own, into) => this.#merge(own, into),
+      });
       this.#calls.set(session, call);
       session.attached.add(call);
     }
@@ -139,15 +139,27 @@ export class Recordings {
     }
   }
 
-  #end(session: Session, call: CallRecording, name: string): void {
-    this.#calls.delete(session);
-    const ending = this.#finish(session.callId, call, name).finally(() => this.#closing.delete(ending));
+  #end(call: CallRecording): void {
+    this.#calls.delete(call.session);
+    const ending = this.#finish(call).finally(() => this.#closing.delete(ending));
     this.#closing.add(ending);
   }
 
-  async #finish(callId: string, call: CallRecording, name: string): Promise<void> {
+  /** One call has one recording: that of the call into which the other has gone. */
+  #merge(call: CallRecording, into: Session): void {
+    if (this.#calls.has(into)) {
+      call.ended();
+      return;
+    }
+    this.#calls.delete(call.session);
+    call.session = into;
+    this.#calls.set(into, call);
+    into.attached.add(call);
+  }
+
+  async #finish(call: CallRecording): Promise<void> {
     const { folder, now, closed } = this.#options;
-    const { file, startedAt, metadata } = call;
+    const { callId, name, file, startedAt, metadata } = call;
     const endedAt = now();
     const result = await call.recording.close();
     const reason = result.error === undefined ? call.why : 'failed';
@@ -162,24 +174,39 @@ export class Recordings {
   }
 }
 
+interface Told {
+  ended(call: CallRecording): void;
+  merged(call: CallRecording, into: Session): void;
+}
+
 /** What is recorded of a call, whatever endpoints it has by now. */
 class CallRecording implements Attachment {
+  /** Of the call that was to be recorded, whatever it is a part of by now. */
+  readonly callId: string;
+  readonly name: string;
   readonly file: string;
   readonly recording: Recording;
   readonly startedAt: number;
   readonly metadata: string[] = [];
   readonly streams = new Set<string>();
-  readonly #session: Session;
-  readonly #ended: () => void;
+  readonly #told: Told;
+  session: Session;
   paused = false;
   why: ClosedWhy = 'ended';
 
-  constructor(session: Session, file: string, recording: Recording, startedAt: number, ended: () => void) {
-    this.#session = session;
+  constructor(
+    session: Session,
+    { name, file, recording }: Pick<CallRecording, 'name' | 'file' | 'recording'>,
+    startedAt: number,
+    told: Told,
+  ) {
+    this.callId = session.callId;
+    this.session = session;
+    this.name = name;
     this.file = file;
     this.recording = recording;
     this.startedAt = startedAt;
-    this.#ended = ended;
+    this.#told = told;
   }
 
   get about(): string {
@@ -187,13 +214,17 @@ class CallRecording implements Attachment {
   }
 
   changed(): void {
-    for (const { lines } of this.#session.dialogues)
+    for (const { lines } of this.session.dialogues)
       for (const { a, b } of lines)
         for (const { endpoint } of [a, b]) if (endpoint) this.recording.record(endpoint, !this.paused);
-    for (const stream of streamsOf(this.#session)) if (this.streams.size < MAX_STREAMS) this.streams.add(stream);
+    for (const stream of streamsOf(this.session)) if (this.streams.size < MAX_STREAMS) this.streams.add(stream);
   }
 
   ended(): void {
-    this.#ended();
+    this.#told.ended(this);
+  }
+
+  merged(into: Session): void {
+    this.#told.merged(this, into);
   }
 }

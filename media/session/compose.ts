@@ -145,6 +145,12 @@ function rejectedLine(part: readonly SdpLine[], line: ComposedLine | undefined):
   ];
 }
 
+/** A line on which there is to be no media. */
+export function refused(side: Side, mid: string | undefined): ComposedLine {
+  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false };
+  return { side, codecs: undefined, rejected: true, mid, ...nothing };
+}
+
 /** What is not RTP: only where it goes is ours. */
 function otherLine(part: readonly SdpLine[], line: ComposedLine, flags: MediaFlags): SdpLine[] {
   const [head = added('m=image 0 udptl t38'), ...rest] = part;

@@ -44,9 +44,19 @@ export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }:
 }
 
 export function newDialogue(session: Session, known: Partial<Dialogue> & Pick<Dialogue, 'a'>): Dialogue {
-  const serial = 1 + Math.max(-1, ...session.dialogues.map((dialogue) => dialogue.serial));
-  const fresh = { viaBranch: undefined, b: newParty(undefined), published: false, lines: [], deleteAt: undefined };
-  return { ...fresh, serial, ...known };
+  const fresh = {
+    viaBranch: undefined,
+    b: newParty(undefined),
+    published: false,
+    lines: [],
+    echo: undefined,
+    deleteAt: undefined,
+  };
+  return { ...fresh, serial: nextSerial(session), ...known };
+}
+
+export function nextSerial({ dialogues }: Session): number {
+  return 1 + Math.max(-1, ...dialogues.map(({ serial }) => serial));
 }
 
 /** Whose offer is answered. @throws SessionError */
@@ -73,7 +83,10 @@ export function matching(
     if (viaBranch !== undefined && viaBranch !== '') return dialogue.viaBranch === viaBranch;
     if (fromTag === undefined) return true;
     const tags = [dialogue.a.tag, dialogue.b.tag];
+    // Of a party whose other side was connected to somebody else: by the names that the two had.
+    if (dialogue.left && fromTag === dialogue.left.tag) return toTag !== undefined && tags.includes(toTag);
     if (!tags.includes(fromTag)) return false;
+    if (dialogue.left) return toTag === undefined || toTag === dialogue.left.tag;
     return toTag === undefined || tags.includes(toTag) || dialogue.b.tag === undefined;
   });
 }

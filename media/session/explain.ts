@@ -17,8 +17,9 @@ export function explain(session: Session, now: number): string[] {
       lines.push(`branch ${dialogue.viaBranch ?? '(none)'}${deletion(dialogue, now)}`);
     for (const line of dialogue.lines) {
       const caller = dialogue.published ? 'the publisher' : 'the caller';
-      lines.push(...explainSide(caller, dialogue.a, line.a, line.b, line.index, session.gates));
-      if (dialogue.published) continue;
+      const left = dialogue.left?.which;
+      if (left !== 'a') lines.push(...explainSide(caller, dialogue.a, line.a, line.b, line.index, session.gates));
+      if (dialogue.published || left === 'b') continue;
       lines.push(...explainSide('the called', dialogue.b, line.b, line.a, line.index, session.gates));
     }
   }

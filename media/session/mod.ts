@@ -2,7 +2,8 @@ export type { Dialect } from './dialect.ts';
 export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
 export type { Gates } from './gates.ts';
-export { SessionManager, type ManagerOptions } from './manager.ts';
+export { SessionManager } from './manager.ts';
+export type { ManagerOptions } from './options.ts';
 export type { SdpRequest } from './requests.ts';
 export {
   SessionError,
@@ -15,4 +16,5 @@ export {
 } from './session.ts';
 export type { Ending } from './silence.ts';
 export { answerSubscription, subscribe, unsubscribe } from './subscriptions.ts';
+export type { TransformMedia } from './transformations.ts';
 export { sharedFlags } from './shared-flags.ts';

@@ -53,7 +53,7 @@ export interface Subscribed {
   readonly copies: readonly OfferedCopy[];
 }
 
-const MAX_SUBSCRIPTIONS = 32;
+export const MAX_SUBSCRIPTIONS = 32;
 const MAX_LINES = 32;
 
 /** A `sendonly` offer of what the parties send. @throws SessionError; nobody new has subscribed then. */

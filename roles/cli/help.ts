@@ -51,6 +51,7 @@ const OWN: Readonly<Record<string, string>> = {
   --port-min N           first RTP port (default: 20000)
   --port-max N           last RTP port (default: 23999)
   --webrtc-port N        the one UDP port of all WebRTC legs (default: 19001)
+  --tos N                IP_TOS of media, 0 to 255 (default: 184, expedited forwarding)
   --floor auto|native    which packet path (kernel: in a later version)
   --threads N            media threads (default: 1)
   --registry URL         where to send heartbeats; none without it

@@ -163,6 +163,8 @@ const mediaFields = z.strictObject({
   portMin: port.default(20_000),
   portMax: port.default(23_999),
   webrtcPort: port.default(19_001),
+  /** IP_TOS of media, and the traffic class of IPv6: 184 is expedited forwarding. */
+  tos: z.int().min(0).max(255).default(184),
   floor: z.enum(['auto', 'kernel', 'native']).default('auto'),
   threads: z.int().min(1).max(64).default(1),
   metrics: hostPort('127.0.0.1:9111'),
