@@ -35,6 +35,7 @@ export function describe(
   only?: ReadonlySet<string>,
 ): Description {
   const rtp: Count = { packets: 0, bytes: 0, errors: 0 };
+  const rtcp: Count = { packets: 0, bytes: 0, errors: 0 };
   const ssrcs: Record<string, Bencode> = {};
   const tags = new Map<string, Record<string, Bencode>>();
   let untagged = 0;
@@ -51,6 +52,8 @@ export function describe(
           rtp.packets += stats.received.packets;
           rtp.bytes += stats.received.bytes;
           rtp.errors += errorsOf(stats);
+          rtcp.packets += stats.rtcp?.received.packets ?? 0;
+          rtcp.bytes += stats.rtcp?.received.bytes ?? 0;
           if (stats.received.packets > 0) heard.set(line, (heard.get(line) ?? 0) + 1);
         }
         const end = notes?.ends.get(side.endpoint?.id ?? -1);
@@ -83,7 +86,7 @@ export function describe(
       'last signal': seconds(session.lastSignalAt),
       SSRC: ssrcs,
       tags: Object.fromEntries([...tags].filter(([tag]) => only === undefined || only.has(tag))),
-      totals: { RTP: { ...rtp }, RTCP: { packets: 0, bytes: 0, errors: 0 } },
+      totals: { RTP: { ...rtp }, RTCP: { ...rtcp } },
     },
     rtp,
     zeroWay,
@@ -178,7 +181,7 @@ function streamsOf(session: Session, side: Side, stats: EndpointStats, now: numb
     family: familyOf(endpoint.rtp.address),
     endpoint: addressOf(stats.remoteRtp),
     'advertised endpoint': addressOf(remote?.rtp),
-    ...suiteOf(side),
+    ...suiteOf(side, stats),
     'last packet': seconds(last),
     flags: rtpFlags,
     ...(stats.ssrc === undefined ? {} : { SSRC: stats.ssrc }),
@@ -187,17 +190,23 @@ function streamsOf(session: Session, side: Side, stats: EndpointStats, now: numb
     details: detailsOf(stats),
   };
   if (one) return [rtp];
+  const lastRtcp = stats.rtcp?.lastPacketMs;
   const rtcp: Bencode = {
     'local port': endpoint.rtcp.port,
     'local address': endpoint.rtcp.address,
     family: familyOf(endpoint.rtcp.address),
     endpoint: addressOf(stats.remoteRtcp),
     'advertised endpoint': addressOf(remote?.rtcp),
-    ...suiteOf(side),
+    ...suiteOf(side, stats),
+    'last packet': seconds(lastRtcp === undefined ? session.createdAt : now - lastRtcp),
     flags: ['RTCP', ...(stats.remoteRtcp ? ['filled'] : [])],
+    stats: { ...NOTHING, ...stats.rtcp?.received, errors: 0 },
+    stats_out: { ...NOTHING, ...stats.rtcp?.sent },
   };
   return [rtp, rtcp];
 }
+
+const NOTHING = { packets: 0, bytes: 0 };
 
 /** What rtpengine does not say. Times are ms. */
 function detailsOf(stats: EndpointStats): Bencode {
@@ -235,10 +244,10 @@ function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
   ];
 }
 
-/** Of the keys that are in use: with DTLS it is not known here which profile was agreed. */
-function suiteOf(side: Side): Dictionary {
-  const [theirs] = side.remote?.sdes ?? [];
-  return theirs && !side.dtls ? { 'crypto suite': theirs.key.suite } : {};
+/** Of the keys that are in use; of DTLS once a handshake has agreed on one. */
+function suiteOf(side: Side, { suite }: EndpointStats): Dictionary {
+  const named = suite ?? (side.dtls ? undefined : side.remote?.sdes[0]?.key.suite);
+  return named === undefined ? {} : { 'crypto suite': named };
 }
 
 function familyOf(address: string): string {

@@ -169,15 +169,11 @@ function deviation(sum: number, squares: number, count: number): number {
   return count === 0 ? 0 : Math.sqrt(Math.max(0, squares / count - (sum / count) ** 2));
 }
 
-/** The packet path counts the ports of all interfaces together: with more than one it is not said how many each uses. */
-function portsOf(one: InterfacePorts, totals: DataplaneTotals, alone: boolean): Bencode {
-  const { name, address, min, max } = one;
-  if (!alone) return { name, address, ports: { min, max, totals: max - min + 1 } };
-  const { portsInUse: used, portsTotal } = totals;
+/** A port that is in use on one interface is used on none of the others, so that all have the same number to give. */
+function portsOf({ name, address, min, max }: InterfacePorts, totals: DataplaneTotals, alone: boolean): Bencode {
+  const { portsInUse, portsTotal, portsByInterface } = totals;
+  const used = alone ? portsInUse : (portsByInterface?.[name] ?? 0);
   const percent = portsTotal === 0 ? 0 : (used / portsTotal) * 100;
-  return {
-    name,
-    address,
-    ports: { min, max, used, used_pct: percent.toFixed(2), free: portsTotal - used, totals: portsTotal },
-  };
+  const ports = { min, max, used, used_pct: percent.toFixed(2), free: portsTotal - portsInUse, totals: portsTotal };
+  return { name, address, ports };
 }
