@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Bencode } from '../../vocabulary/mod.ts';
 import type { Session, SessionManager } from '../session/mod.ts';
 import { NgError, REASONS } from './errors.ts';
 import type { Dictionary } from './message.ts';
@@ -106,8 +107,8 @@ function understand(
   const parties = selectParties(session, message);
   if (kind === 'subscribe') {
     if (parties) return { ...base, callId, session, parties };
-    const tags = message['from-tags'];
-    if (!Array.isArray(tags) || tags.length === 0) throw new NgError(REASONS.noSubscribed);
+    const tags = fromTagsOf(message);
+    if (tags.length === 0) throw new NgError(REASONS.noSubscribed);
     const named = tags.slice(0, 64).flatMap((tag) => selectParties(session, { 'from-tag': tag }) ?? []);
     return { ...base, callId, session, parties: named };
   }
@@ -116,6 +117,14 @@ function understand(
     throw new NgError(REASONS.noMedia);
   const known = { ...base, callId, session, parties: parties ?? [] };
   return command === 'play DTMF' ? { ...known, code: dtmfCode(message) } : known;
+}
+
+/** A list of its own, or flags: `from-tags-TAG`. */
+function fromTagsOf(message: Dictionary): readonly Bencode[] {
+  const lists = [message['from-tags'], message['flags']].map((list) => (Array.isArray(list) ? list : []));
+  const [tags = [], flags = []] = lists as (readonly Bencode[])[];
+  const flagged = flags.filter((flag) => typeof flag === 'string' && flag.startsWith('from-tags-')) as string[];
+  return [...tags, ...flagged.map((flag) => flag.slice('from-tags-'.length))];
 }
 
 /** What newer releases read otherwise: gates take no notice of a from-tag, a publisher may be given its names. */

@@ -71,7 +71,7 @@ export function realService(
   const manager = new SessionManager({
     dataplane: plane,
     interfaces: ['default'],
-    maxSessions: 20,
+    maxSessions: 40,
     timeoutSeconds: 60,
   });
   let cookies = 0;

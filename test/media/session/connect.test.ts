@@ -120,6 +120,28 @@ describe('connect', () => {
     assert.deepEqual(heard(), ['x2>y2 coded', 'y2>x2 coded', 'z1>z2', 'z2>z1']);
   });
 
+  it('opens what passed unopened, with the keys that the party has and was told', () => {
+    const { connect, call, plane, manager } = node();
+    const key = (letter: string) => `inline:${Buffer.alloc(30, letter).toString('base64')}`;
+    const line = (tag: number, suite: string, letter: string) => `a=crypto:${tag} ${suite} ${key(letter)}\r\n`;
+    const secure = (text: string, ...lines: string[]) => text.replace('RTP/AVP', 'RTP/SAVP') + lines.join('');
+    const [long, short] = ['AES_256_CM_HMAC_SHA1_80', 'AES_CM_128_HMAC_SHA1_80'];
+    const first = line(1, long, 'x').replace(key('x'), `inline:${Buffer.alloc(46, 'x').toString('base64')}`);
+    // The second of two is taken, and the key of the answer goes through.
+    call('x', secure(OFFER, first, line(2, short, 'a')), secure(ANSWER, line(2, short, 'b')), { DTLS: 'off' });
+    call('y');
+    const [side] = manager.get('x')?.dialogues[0]?.lines.map(({ a }) => a) ?? [];
+    const cryptoOf = () => plane.open.get(side?.endpoint?.id ?? 0)?.remote?.crypto;
+    assert.equal(cryptoOf()?.type, 'none');
+    assert.equal(connect('x1', 'y1'), 'ok');
+    const crypto = cryptoOf();
+    assert.ok(crypto?.type === 'sdes');
+    assert.deepEqual(
+      [crypto.receive, crypto.send].map(({ keySalt }) => String.fromCharCode(keySalt[0] ?? 0)),
+      ['a', 'b'],
+    );
+  });
+
   it('refuses what is not there, and changes nothing', () => {
     const { connect, heard, call } = node();
     call('x');

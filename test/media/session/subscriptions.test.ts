@@ -164,6 +164,14 @@ describe('subscriptions to the media of a call', () => {
     assert.equal(answer('0 101'), 'ok');
   });
 
+  it('are of all the parties that a list or flags name', () => {
+    const { ask, call } = node();
+    call();
+    const tags = (keys: Message) => ask({ command: 'subscribe request', ...keys })['from-tags'];
+    assert.deepEqual(tags({ 'from-tags': ['b', 'a'] }), ['b', 'a']);
+    assert.deepEqual(tags({ flags: ['from-tags-a', 'from-tags-b'] }), ['a', 'b']);
+  });
+
   it('are coded where that is allowed, and where the subscriber does not take what is sent', () => {
     const { ask, call, plane } = node();
     call();
