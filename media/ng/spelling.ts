@@ -80,6 +80,11 @@ const CANONICAL_KEYS: ReadonlyMap<string, string> = new Map([
   ['callid', 'call-id'],
 ]);
 
+/** In their canonical spelling. */
+export function knownKeys(): ReadonlySet<string> {
+  return new Set(CANONICAL_KEYS.values());
+}
+
 const CANONICAL_COMMANDS: ReadonlyMap<string, CommandName> = new Map(
   [...(Object.keys(COMMANDS) as (keyof typeof COMMANDS)[]), ...LATER_COMMANDS].map((name): [string, CommandName] => [
     name.toLowerCase(),

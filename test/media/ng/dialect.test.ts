@@ -165,6 +165,18 @@ describe('keys of newer releases, in either dialect', () => {
     );
   });
 
+  it('those that are ignored change nothing', () => {
+    const ignored = {
+      ...{ 'T.38': ['decode'], 'xmlrpc-callback': '192.0.2.9', 'SIP-code': 200, template: 'web', 'delay-buffer': 5 },
+      ...{ passthrough: 'on', 'audio-player': 'always', moh: { file: '/x' }, extmap: { strip: ['x'] } },
+      ...{ 'sdp-media-remove': ['audio'], 'inbound-peer': '192.0.2.9', 'outbound-peer': 'x', instance: 'x' },
+      ...{ 'DTMF-security': 'tone', 'DTMF-delay': 5, 'detect-DTMF': 1, trigger: '5', frequency: 400, 'to-label': 'x' },
+      ...{ 'recording-file': '/x', 'recording-dir': '/x', 'output-destination': '/x', supports: ['load limit'] },
+    };
+    const asked = { command: 'offer', ...IDS, sdp: OFFER };
+    assert.deepEqual(node('10.5').ask({ ...asked, ...ignored }), node('10.5').ask(asked));
+  });
+
   it('WebRTC is one word for seven', () => {
     const sdp = String(node('10.5').ask({ command: 'offer', ...IDS, sdp: OFFER, flags: ['WebRTC'] })['sdp']);
     assert.match(sdp, /m=audio 19000 UDP\/TLS\/RTP\/SAVPF .*[^]*a=mid:1[^]*a=rtcp-mux[^]*a=ice-options:trickle/);
