@@ -134,8 +134,8 @@ function subscriberOf(session: Session, { party, lines }: Subscription, now: num
     created: seconds(session.createdAt),
     subscriptions: heard,
     subscribers: [],
-    medias: lines.map(({ side }, index) =>
-      mediaOf(session, { index, a: side, b: side, agreed: undefined }, 'a', side.endpoint?.stats(), now),
+    medias: lines.map(({ side, coded }, index) =>
+      mediaOf(session, { index, a: side, b: side, agreed: undefined }, 'a', side.endpoint?.stats(), now, coded),
     ),
   };
 }
@@ -150,6 +150,7 @@ function mediaOf(
   which: 'a' | 'b',
   stats: EndpointStats | undefined,
   now: number,
+  coded = stats?.playout !== undefined,
 ): Bencode {
   const side = line[which];
   const codec = side.remote && side.codecs[0] ? codecText(side.codecs[0]) : undefined;
@@ -159,7 +160,7 @@ function mediaOf(
     protocol: side.protocol,
     ...(codec === undefined ? {} : { codec }),
     streams: stats ? streamsOf(session, side, stats, now) : [],
-    flags: mediaFlags(side, stats),
+    flags: mediaFlags(side, coded),
   };
 }
 
@@ -229,7 +230,7 @@ function detailsOf(stats: EndpointStats): Bencode {
 }
 
 /** `send`: we send to this party; `recv`: we take from it. Its own SDP says which of them it wants. */
-function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
+function mediaFlags(side: Side, coded: boolean): Bencode[] {
   const direction = side.remote?.direction ?? 'sendrecv';
   return [
     ...(side.remote ? ['initialized'] : []),
@@ -240,7 +241,7 @@ function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
     ...(side.dtls && side.role ? [`DTLS role ${side.role === 'server' ? 'passive' : 'active'}`] : []),
     ...(!side.dtls && side.sdes.length > 0 ? ['SDES'] : []),
     ...(side.ice ? ['ICE'] : []),
-    ...(stats?.playout ? ['transcoding'] : []),
+    ...(coded ? ['transcoding'] : []),
   ];
 }
 

@@ -20,7 +20,14 @@ export function parties(dialogue: Dialogue, from: 'a' | 'b'): readonly [Party, P
 }
 
 /** Where an offer belongs; a new branch when it is none of those that are there. @throws SessionError */
-export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }: Names): Found {
+export function dialogueOfOffer(session: Session, names: Names): Found {
+  const found = offered(session, names);
+  // Whoever was left by the other party has found somebody new.
+  found.dialogue.left = undefined;
+  return found;
+}
+
+function offered(session: Session, { fromTag, toTag, viaBranch }: Names): Found {
   for (const dialogue of session.dialogues) {
     const { a, b, published } = dialogue;
     if (published) continue;
@@ -44,15 +51,9 @@ export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }:
 }
 
 export function newDialogue(session: Session, known: Partial<Dialogue> & Pick<Dialogue, 'a'>): Dialogue {
-  const fresh = {
-    viaBranch: undefined,
-    b: newParty(undefined),
-    published: false,
-    lines: [],
-    echo: undefined,
-    deleteAt: undefined,
-  };
-  return { ...fresh, serial: nextSerial(session), ...known };
+  const fresh = { viaBranch: undefined, b: newParty(undefined), published: false, lines: [] };
+  const later = { left: undefined, echo: undefined, deleteAt: undefined };
+  return { ...fresh, ...later, serial: nextSerial(session), ...known };
 }
 
 export function nextSerial({ dialogues }: Session): number {
@@ -65,7 +66,7 @@ export function dialogueOfAnswer(session: Session, { fromTag, toTag, viaBranch }
   if (exact) return { dialogue: exact, from: 'a' };
   const turned = session.dialogues.find(({ a, b }) => b.tag === fromTag && a.tag === toTag && toTag !== undefined);
   if (turned) return { dialogue: turned, from: 'b' };
-  const mine = session.dialogues.filter(({ a, published }) => a.tag === fromTag && !published);
+  const mine = session.dialogues.filter(({ a, published, left }) => a.tag === fromTag && !published && !left);
   const branch =
     mine.find((dialogue) => viaBranch !== undefined && dialogue.viaBranch === viaBranch) ??
     mine.find(({ b }) => b.tag === undefined) ??

@@ -35,7 +35,11 @@ function explainSubscription({ party, lines }: Subscription): string[] {
     const head = `subscriber ${party.tag ?? ''}: hears line ${index + 1} of ${tag}`;
     const stats = side.endpoint?.stats();
     if (!stats) return [`${head}: no media (it has refused the line)`];
-    const state = side.remote ? (on ? `copied${place(side)}` : 'not copied: it wants nothing now') : 'has not answered';
+    const state = side.remote
+      ? on
+        ? `${line.coded ? 'coded' : 'copied'}${place(side)}`
+        : 'not copied: it wants nothing now'
+      : 'has not answered';
     return [`${head}: ${state}; keys: ${keys(side, newSide(), stats)}; ${stats.sent.packets} sent${drops(stats)}`];
   });
 }

@@ -54,6 +54,8 @@ export interface SubscribedLine {
   index: number;
   /** The subscriber wants it. */
   on: boolean;
+  /** Something of it is coded for the subscriber. */
+  coded: boolean;
 }
 
 /** o= and s= of a description, without their names. */
@@ -67,7 +69,7 @@ export interface Dialogue {
   /** Its number among those that the call has had, from 0. */
   serial: number;
   /** Who has left it for another party (ng's `connect`), on which side; who remains hears nobody. */
-  readonly left?: { readonly which: 'a' | 'b'; readonly tag: string | undefined };
+  left: { readonly which: 'a' | 'b'; readonly tag: string | undefined } | undefined;
   /** `a` is only heard (ng's `publish`); there is nobody else. */
   readonly published: boolean;
   readonly viaBranch: string | undefined;

@@ -200,11 +200,11 @@ function chosen(request: SubscribeRequest, { remote }: Source, interfaces: reado
 /** The line of that number, whatever it was for before. */
 function lineFor(subscription: Subscription, at: number, { copy: { tag, index } }: Source): SubscribedLine {
   const line = subscription.lines[at];
-  if (!line) return (subscription.lines[at] = { side: newSide(), tag, index, on: false });
+  if (!line) return (subscription.lines[at] = { side: newSide(), tag, index, on: false, coded: false });
   if (line.tag === tag && line.index === index) return line;
   // With the endpoint ends what ends there.
   closeSide(line.side);
-  return Object.assign(line, { tag, index, on: false });
+  return Object.assign(line, { tag, index, on: false, coded: false });
 }
 
 function offerLine(
@@ -256,10 +256,12 @@ function connect(dataplane: CopyParts['dataplane'], session: Session, { lines }:
   for (const line of lines) {
     const { endpoint, remote, flags } = line.side;
     if (!endpoint) continue;
+    line.coded = false;
     for (const source of sidesOf(session, line)) {
       if (!source.endpoint) continue;
       const coding = flags?.flags.has('allow-transcoding') === true ? codingFor(source, remote) : undefined;
       dataplane.tap(source.endpoint, endpoint, line.on, line.on ? coding : undefined);
+      line.coded ||= line.on && coding !== undefined;
     }
   }
 }

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { connectOperations, copyOperations, recordingOperations } from '../../../media/ng/mod.ts';
 import { Recordings, type ClosedRecording } from '../../../media/recording/mod.ts';
+import type { Session } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
+import { random } from '../../support/mutate.ts';
 import { ANSWER, OFFER, pureService } from '../ng/node.ts';
 import { PlaneDouble } from './plane-double.ts';
 
@@ -89,6 +91,8 @@ describe('connect', () => {
     assert.deepEqual(tags['y1']?.subscriptions, [{ tag: 'x1', type: 'offer/answer' }]);
     assert.deepEqual(tags['x2']?.subscriptions, []);
     assert.equal(tags['x2']?.medias[0]?.streams.length, 2);
+    const { explanation } = ask({ command: 'explain', 'call-id': 'y' }) as { explanation: string[] };
+    assert.equal(explanation.filter((line) => line.startsWith('line 1, ')).length, 4);
     // Once more is nothing new.
     assert.equal(connect('x1', 'y1'), 'ok');
     assert.deepEqual(heard(), ['x1>y1', 'y1>x1']);
@@ -230,4 +234,59 @@ describe('connect', () => {
     await recordings.close();
     assert.deepEqual(closed.map(({ callId }) => callId).sort(), ['x', 'y']);
   });
+
+  it('in any order with everything else leaves nothing behind', async () => {
+    const { ask, manager, plane, recordings, service, time } = node();
+    const pick = random(26);
+    const one = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
+    const results = new Map<string, number>();
+    const calls = ['1', '2', '3', '4'];
+    for (let i = 0; i < 800; i++) {
+      plane.portsLeft = pick(30) === 0 ? 0 : 200;
+      time.now += pick(200);
+      const [id, other] = [one(calls), one(calls)];
+      const [tag, peer] = [`${one([id, other])}${one(['a', 'b'])}`, `${other}${one(['a', 'b', 'c'])}`];
+      const own = { 'call-id': id, 'from-tag': `${id}a` };
+      const sdp = one([OFFER, ANSWER, OPUS]);
+      const message = one<Message>([
+        { command: 'offer', ...own, sdp, ...(pick(2) ? { 'to-tag': `${id}b` } : {}) },
+        { command: 'answer', ...own, 'to-tag': `${id}b`, sdp },
+        { command: 'answer', ...own, 'to-tag': `${id}b`, sdp, 'media-echo': one(['both', 'forward']) },
+        { command: 'offer', 'call-id': id, 'from-tag': tag, 'to-tag': peer, sdp, TOS: pick(300) },
+        { command: 'connect', 'call-id': id, 'from-tag': tag, 'to-tag': peer, 'to-call-id': other },
+        { command: 'connect', 'call-id': id, 'from-tag': tag, 'to-tag': peer, 'to-call-id': other },
+        { command: 'connect', 'call-id': id, 'from-tag': tag, 'to-tag': peer },
+        { command: 'subscribe request', 'call-id': id, 'from-tag': tag, 'to-tag': `${id}s` },
+        { command: 'subscribe answer', 'call-id': id, 'to-tag': `${id}s`, sdp, flags: ['allow-transcoding'] },
+        { command: 'start recording', 'call-id': id },
+        { command: 'query', 'call-id': id },
+        { command: 'delete', 'call-id': id, 'delete-delay': pick(2), ...(pick(4) ? { 'from-tag': tag } : {}) },
+      ]);
+      const reply = ask(message);
+      assert.doesNotMatch(String(reply['error-reason']), /Internal error/, JSON.stringify(message));
+      const key = `${message['command'] as string} ${String(reply['result'])}`;
+      results.set(key, (results.get(key) ?? 0) + 1);
+      if (pick(20) === 0) service.sweep();
+      // What is connected is open, and of a call that is there.
+      const open = new Set(manager.all().flatMap((session) => endpointsOf(session)));
+      assert.deepEqual([...open].sort(), [...plane.open.keys()].sort(), JSON.stringify(message));
+      for (const path of plane.paths.keys())
+        for (const end of path.split(' ')) assert.equal(plane.open.has(Number(end)), true, path);
+      assert.equal(manager.size, manager.all().length);
+    }
+    for (const name of ['connect', 'answer', 'delete', 'subscribe answer', 'start recording'])
+      assert.ok((results.get(`${name} ok`) ?? 0) > 5, `${name}: ${results.get(`${name} ok`)}`);
+    for (const id of calls) ask({ command: 'delete', 'call-id': id, 'delete-delay': 0 });
+    await recordings.close();
+    assert.deepEqual([manager.size, plane.open.size, plane.taps.size, recordings.size], [0, 0, 0, 0]);
+    assert.deepEqual([service.calls.size, service.calls.ends], [0, 0]);
+  });
 });
+
+function endpointsOf({ dialogues, subscriptions }: Session): number[] {
+  const sides = [
+    ...dialogues.flatMap(({ lines }) => lines.flatMap(({ a, b }) => [a, b])),
+    ...[...subscriptions.values()].flatMap(({ lines }) => lines.map(({ side }) => side)),
+  ];
+  return sides.flatMap(({ endpoint }) => (endpoint ? [endpoint.id] : []));
+}

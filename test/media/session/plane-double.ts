@@ -75,14 +75,23 @@ export class PlaneDouble implements Dataplane {
       }),
       close: () => {
         if (this.open.delete(end.id)) this.portsLeft++;
-        for (const tap of this.taps) if (tap.split(' ').includes(String(end.id))) this.taps.delete(tap);
+        const ofIt = (key: string) => key.split(' ').includes(String(end.id));
+        for (const list of [this.taps, this.codings, this.paths])
+          for (const key of list.keys()) if (ofIt(key)) list.delete(key);
       },
     };
   }
 
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void {
-    if (path) this.paths.set(`${from.id} ${to.id}`, path);
-    else this.paths.delete(`${from.id} ${to.id}`);
+    const key = `${from.id} ${to.id}`;
+    if (!path) {
+      this.paths.delete(key);
+      return;
+    }
+    // One that leaves an endpoint takes the place of another.
+    for (const other of this.paths.keys())
+      if (other !== key && other.startsWith(`${from.id} `)) this.paths.delete(other);
+    this.paths.set(key, path);
   }
 
   clip(samples: Int16Array, rate: number): Clip {

@@ -191,6 +191,10 @@ describe('subscriptions to the media of a call', () => {
       }));
     assert.equal(answer('96 102', 'a=rtpmap:96 opus/48000/2\r\na=rtpmap:102 telephone-event/48000\r\n'), 'ok');
     assert.deepEqual(coding(), [{ from: ['0 PCMU'], to: '96 opus 20', dtmf: ['101 102'], untouched: [] }]);
+    const { tags } = ask({ command: 'query' }) as { tags: Record<string, { medias: { flags: string[] }[] }> };
+    assert.equal(tags['s']?.medias[0]?.flags.includes('transcoding'), true);
+    const { explanation } = ask({ command: 'explain' }) as { explanation: string[] };
+    assert.match(explanation.join('\n'), /subscriber s: hears line 1 of a: coded,/);
     assert.equal(answer('8', 'a=ptime:40\r\n'), 'ok');
     assert.deepEqual(coding(), [{ from: ['0 PCMU'], to: '8 PCMA 40', dtmf: [], untouched: [] }]);
     assert.equal(answer('0 8'), 'ok');

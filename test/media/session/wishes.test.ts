@@ -137,6 +137,8 @@ describe('transform', () => {
     assert.deepEqual(plane.open.get(1)?.remote?.rtp, { address: '127.0.1.9', port: 4444 });
     assert.equal(plane.open.get(1)?.remote?.learning, 'asymmetric');
     assert.equal(service.calls.size, 1);
+    assert.equal(ask({ command: 'explain', 'call-id': String(reply['call-id']) })['result'], 'ok');
+    assert.equal(ask({ command: 'query', 'call-id': String(reply['call-id']) })['result'], 'ok');
     // Once more under the same names: in its place.
     const names = { 'call-id': String(reply['call-id']), 'from-tag': String(reply['from-tag']) };
     assert.equal(ask({ command: 'transform', ...names, media: media.slice(0, 1) })['result'], 'ok');

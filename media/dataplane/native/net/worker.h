@@ -130,6 +130,7 @@ class Worker {
   void copyTo(Endpoint& from, Tap& tap, bool rtcp, uint8_t* packet, size_t length, Micros now);
   void pollTaps(Endpoint& from, Micros now);
   static Micros nextTap(const Copies& copies);
+  static void expectLossOfCopies(const Endpoint& to, double share);
   void copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now);
 
   // worker_out.cc

@@ -292,6 +292,7 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
       if (feeder->out->transcoder) feeder->out->transcoder->expectLoss(seen.fractionLost / 256.0);
     }
   }
+  if (seen.hasBlock && endpoint.copies) expectLossOfCopies(endpoint, seen.fractionLost / 256.0);
   if (seen.hasVoip) {
     if (!endpoint.voip) endpoint.voip = std::make_unique<VoipMetrics>();
     *endpoint.voip = seen.voip;

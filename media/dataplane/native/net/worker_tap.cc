@@ -198,6 +198,16 @@ void Worker::pollTaps(Endpoint& from, Micros now) {
   }
 }
 
+// What a subscriber reports to miss of the streams that are made for it.
+void Worker::expectLossOfCopies(const Endpoint& to, double share) {
+  for (const Endpoint* from : to.copies->sources) {
+    for (size_t i = 0; i < from->copies->count; i++) {
+      const Tap& tap = from->copies->taps[i];
+      if (tap.to == &to && tap.coding) tap.coding->transcoder->expectLoss(share);
+    }
+  }
+}
+
 Micros Worker::nextTap(const Copies& copies) {
   Micros next = kNever;
   for (size_t i = 0; i < copies.count; i++) {
