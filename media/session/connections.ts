@@ -119,6 +119,7 @@ function part(dataplane: Dataplane, session: Session, { dialogue, which }: Place
     if (!a.endpoint || !b.endpoint) continue;
     dataplane.setPath(a.endpoint, b.endpoint, undefined);
     dataplane.setPath(b.endpoint, a.endpoint, undefined);
+    for (const end of now.echo ? [a.endpoint, b.endpoint] : []) dataplane.setPath(end, end, undefined);
   }
   const empty = now.left !== undefined || now.lines.every((line) => line[stays].endpoint === undefined);
   if (empty) {
@@ -126,7 +127,13 @@ function part(dataplane: Dataplane, session: Session, { dialogue, which }: Place
     return;
   }
   const lines = now.lines.map((line): Line => ({ ...line, [which]: newSide(), agreed: undefined }));
-  session.dialogues[at] = { ...now, [which]: newParty(undefined), lines, left: { which, tag: now[which].tag } };
+  session.dialogues[at] = {
+    ...now,
+    [which]: newParty(undefined),
+    lines,
+    echo: undefined,
+    left: { which, tag: now[which].tag },
+  };
 }
 
 function sealedOf({ dialogue, which }: Place): Side[] {

@@ -144,6 +144,7 @@ class Worker {
 
   // worker_voice.cc
   Voice& giveVoice(Endpoint& to);
+  void ownReports(Endpoint& from, Endpoint& to);
   bool mixInto(Endpoint& to, std::string& error);
   void endMixer(Endpoint& to);
   void pathChanged(Endpoint& to, bool another);

@@ -112,7 +112,7 @@ bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::st
   if (from.out && from.out->to == &to && sameTranscoding(from.out->spec.transcode, spec.transcode)) {
     from.out->spec = spec;
     from.out->watched = watched;
-    if (spec.ownReports) giveVoice(to);
+    if (spec.ownReports) ownReports(from, to);
     if (to.voice) pathChanged(to, false);
     return true;
   }
@@ -144,7 +144,7 @@ bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::st
     reschedule(*endpoint);
   }
   if (to.voice) pathChanged(to, true);
-  else if (spec.ownReports) giveVoice(to);
+  if (spec.ownReports) ownReports(from, to);
   return true;
 }
 
