@@ -36,7 +36,9 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
   media: {
     'listen-ng': { type: 'string' },
     'listen-tcp-ng': { type: 'string' },
+    'ng-dialect': { type: 'string' },
     'recording-dir': { type: 'string' },
+    'recording-max-bytes': { type: 'string' },
     'listen-http': { type: 'string' },
     'dtmf-log-dest': { type: 'string' },
     'delete-delay': { type: 'string' },
@@ -44,6 +46,7 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
     'port-min': { type: 'string' },
     'port-max': { type: 'string' },
     'webrtc-port': { type: 'string' },
+    tos: { type: 'string' },
     floor: { type: 'string' },
     threads: { type: 'string' },
     registry: { type: 'string' },

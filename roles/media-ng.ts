@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Logger } from 'pino';
 import {
+  connectOperations,
   DtmfLog,
   EVENT_NAMES,
   gateOperations,
@@ -12,6 +13,7 @@ import {
   playOperations,
   setUpCaches,
   SoundFiles,
+  transformOperations,
   Webhook,
   type Caller,
   type CommandResult,
@@ -55,7 +57,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
   const sounds = new SoundFiles(dataplane);
   let closed = false;
   const copies = startMediaCopies({
-    ...{ recordingDir: config.recordingDir, manager, dataplane, log, register },
+    ...{ recordingDir: config.recordingDir, recordingMaxBytes: config.recordingMaxBytes },
+    ...{ manager, dataplane, log, register },
     // What is recorded ends behind ng, when nobody can be told any more.
     publish: (event) => (closed ? undefined : service.publish(event)),
   });
@@ -74,6 +77,8 @@ export async function startMediaNg(parts: MediaNgParts): Promise<MediaNg> {
     deleteDelaySeconds: config.deleteDelaySeconds,
     operations: {
       ...copies.operations,
+      ...connectOperations(manager),
+      ...transformOperations(manager),
       ...gateOperations(manager),
       ...playOperations({
         ...{ manager, dataplane, readSound: (path) => sounds.read(path), publish: (event) => service.publish(event) },

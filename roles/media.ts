@@ -66,6 +66,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
         portMax: config.portMax,
         webrtcPort: config.webrtcPort,
         threads: config.threads,
+        tos: config.tos,
       }),
     ),
   );
@@ -76,6 +77,7 @@ export async function startMedia(config: MediaConfig, deps: RoleDeps): Promise<R
     interfaces: interfaces.map(({ name }) => name),
     maxSessions: config.maxSessions,
     timeoutSeconds: config.timeoutSeconds,
+    dialect: config.ngDialect,
   });
   const counters = registerMetrics(metrics.register, manager, dataplane, load);
   const ng = await orClose(metrics, () =>

@@ -12,7 +12,7 @@ import {
   type RecordingResult,
   type RemoteSpec,
 } from './port.ts';
-import type { PathSpec } from './path.ts';
+import type { PathSpec, TapCoding } from './path.ts';
 import type { Clip, KeyPress, Playback } from './sound.ts';
 
 /** A recording is whole; told to whoever closed it. */
@@ -36,7 +36,9 @@ interface Native {
   openEndpoint(spec: EndpointSpec): { id: number; address: string; rtp: number; rtcp: number };
   configure(id: number, remote: RemoteSpec): void;
   setPath(from: number, to: number, path: PathSpec | undefined): void;
-  tap(from: number, to: number, on: boolean): void;
+  tap(from: number, to: number, on: boolean, coding: TapCoding | undefined): void;
+  move(id: number, to: { readonly affinity: string }): void;
+  mark(id: number, tos: number): void;
   openRecording(spec: { readonly file: string }): number;
   record(recording: number, endpoint: number, on: boolean): void;
   closeRecording(recording: number): void;
@@ -91,7 +93,7 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
     play: (to, clip, playback) => translated(() => native.play(to.id, clip.native, { ...ONCE, ...playback })),
     stopPlaying: (to) => translated(() => native.stopPlaying(to.id)),
     press: (to, key) => translated(() => native.press(to.id, key)),
-    tap: (from, to, on) => translated(() => native.tap(from.id, to.id, on)),
+    tap: (from, to, on, coding) => translated(() => native.tap(from.id, to.id, on, coding)),
     openRecording(file) {
       const id = translated(() => native.openRecording({ file }));
       let tell: (result: RecordingResult) => void = () => undefined;
@@ -135,6 +137,14 @@ class NativeEndpoint implements Endpoint {
 
   configure(remote: RemoteSpec): void {
     translated(() => this.#native.configure(this.id, remote));
+  }
+
+  move(affinity: string): void {
+    translated(() => this.#native.move(this.id, { affinity }));
+  }
+
+  mark(tos: number | undefined): void {
+    translated(() => this.#native.mark(this.id, tos ?? -1));
   }
 
   stats(): EndpointStats {

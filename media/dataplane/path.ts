@@ -23,23 +23,33 @@ export type PathMode =
       readonly mode: 'relay';
       /** What something can be mixed into here, the best first. */
       readonly codable?: readonly PayloadFormat[];
+      /** The parties' RTCP ends here and reports are ours; numbers of the stream too. It stays so. Default: false. */
+      readonly ownReports?: boolean;
     }
-  | {
-      readonly mode: 'transcode';
-      /** What the sender may send, by payload type. */
-      readonly in: readonly PayloadFormat[];
-      /** What the receiver gets. */
-      readonly out: PayloadFormat;
-      /** telephone-event goes through with payload type and clock changed. */
-      readonly dtmf: readonly {
-        readonly inPt: number;
-        readonly inClock: number;
-        readonly outPt: number;
-        readonly outClock: number;
-      }[];
-      /** Bounds of the jitter buffer's target delay. */
-      readonly jitter: { readonly minMs: number; readonly maxMs: number };
-    };
+  | Transcoding;
+
+/** What a subscriber does not take is coded for it, in a stream of our own. */
+export interface TapCoding extends Omit<Transcoding, 'mode'> {
+  /** What it takes as it comes. */
+  readonly untouched: readonly { readonly pt: number }[];
+}
+
+export interface Transcoding {
+  readonly mode: 'transcode';
+  /** What the sender may send, by payload type. */
+  readonly in: readonly PayloadFormat[];
+  /** What the receiver gets. */
+  readonly out: PayloadFormat;
+  /** telephone-event goes through with payload type and clock changed. */
+  readonly dtmf: readonly {
+    readonly inPt: number;
+    readonly inClock: number;
+    readonly outPt: number;
+    readonly outClock: number;
+  }[];
+  /** Bounds of the jitter buffer's target delay. */
+  readonly jitter: { readonly minMs: number; readonly maxMs: number };
+}
 
 export interface PayloadFormat {
   readonly pt: number;

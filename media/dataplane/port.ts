@@ -1,5 +1,5 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
-import type { PathSpec } from './path.ts';
+import type { PathSpec, TapCoding } from './path.ts';
 import type { Clip, KeyPress, Playback } from './sound.ts';
 
 /**
@@ -41,10 +41,11 @@ export interface Dataplane {
   press(to: Endpoint, key: KeyPress): void;
   /**
    * Starts or ends copies: what arrives at `from`, decrypted and of a source that may be heard, is also sent by `to` as it
-   * came, with its SSRC, before any gate. Both need the same affinity. At most 8 of one endpoint; closing either ends it.
-   * @throws DataplaneError `bad-argument` when there are as many.
+   * came, with its SSRC, before any gate; with `coding` what the receiver does not take is coded. Both need the same
+   * affinity. At most 8 of one endpoint; closing either ends it.
+   * @throws DataplaneError `bad-argument` when there are as many, or when it cannot be coded.
    */
-  tap(from: Endpoint, to: Endpoint, on: boolean): void;
+  tap(from: Endpoint, to: Endpoint, on: boolean, coding?: TapCoding): void;
   /**
    * Makes a pcap file (raw IP packets) that must not be there yet. Written by a thread of its own, flushed every second; of
    * what a disk cannot take in time packets are lost, never delayed. At most 2000 at once.
@@ -70,6 +71,8 @@ export interface DataplaneOptions {
   readonly webrtcPort: number;
   /** Worker threads; a call stays on one. */
   readonly threads: number;
+  /** IP_TOS of what is sent, and the traffic class of IPv6, 0 to 255. Default: 184, expedited forwarding (RFC 4594). */
+  readonly tos?: number;
 }
 
 export interface EndpointSpec {
@@ -92,6 +95,10 @@ export interface Endpoint {
   /** Absent with one port for both. */
   readonly rtcp: HostPort | undefined;
   configure(remote: RemoteSpec): void;
+  /** Another affinity. Ports, keys and sources stay; its paths, copies and recordings end when that is another thread's. */
+  move(affinity: string): void;
+  /** IP_TOS of what leaves by it, 0 to 255; `undefined`: the node's own. The port of all ICE legs keeps that. */
+  mark(tos: number | undefined): void;
   stats(): EndpointStats;
   /** Idempotent; ends the paths from and to this endpoint and gives the ports back. */
   close(): void;
@@ -206,6 +213,14 @@ export interface StreamStats {
 export interface EndpointStats {
   readonly received: StreamStats;
   readonly sent: { readonly packets: number; readonly bytes: number };
+  readonly rtcp?: {
+    readonly received: { readonly packets: number; readonly bytes: number };
+    readonly sent: { readonly packets: number; readonly bytes: number };
+    /** Since the last accepted one; absent before the first. */
+    readonly lastPacketMs?: number;
+  };
+  /** Of the SRTP that arrives, once there are keys; what passes unopened has none. */
+  readonly suite?: string;
   /** By reason; only reasons that happened. */
   readonly dropped: Readonly<Record<string, number>>;
   readonly ssrc: number | undefined;
@@ -290,6 +305,8 @@ export interface DataplaneTotals {
   readonly transcoders: number;
   readonly portsInUse: number;
   readonly portsTotal: number;
+  /** In use, by the names of the interfaces. */
+  readonly portsByInterface?: Readonly<Record<string, number>>;
   /** Bytes that native objects hold now. */
   readonly nativeBytes: number;
   readonly threads: number;

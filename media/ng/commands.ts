@@ -126,13 +126,13 @@ type CallCommand = (context: CommandContext, message: Dictionary, now: number) =
 const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   ping: () => ({ result: 'pong' }),
   offer(context, message, now) {
-    const request = sdpRequest(message, false);
+    const request = sdpRequest(context, message, false);
     const sdp = context.manager.offer(request, now);
     follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   answer(context, message, now) {
-    const request = sdpRequest(message, true);
+    const request = sdpRequest(context, message, true);
     const sdp = context.manager.answer(request, now);
     follow(context, request.callId);
     return { sdp, result: 'ok' };
@@ -143,16 +143,18 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     const asked = integer(message['delete-delay']) ?? -1;
     const delay = manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
     const at = delay === 0 ? undefined : now + Math.min(delay, MAX_DELAY_SECONDS) * 1000;
-    const removed = manager.remove(callId, whichOf(message), at);
+    const newer = manager.dialect === '26';
+    const { flags } = readFlags(message, manager.dialect);
+    const removed = manager.remove(callId, whichOf(message, !newer || flags.has('to-tag')), at);
     if (!removed) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.
-      if (readFlags(message).flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
+      if (flags.has('fatal')) throw new NgError(REASONS.notDeleted, 'unknown-call');
       return { warning: REASONS.notDeleted, result: 'ok' };
     }
     try {
-      const about = describe(removed, calls.find(callId), now);
+      const about = describe(removed, calls.find(removed.callId), now);
       if (at === undefined) context.ended(removed, 'deleted', about);
-      return { ...about.reply, result: 'ok' };
+      return { ...(newer && flags.has('fast') ? {} : about.reply), result: 'ok' };
     } finally {
       if (at === undefined) manager.release(removed);
     }
@@ -163,15 +165,12 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     if (!session) throw new NgError(REASONS.unknownCall, 'unknown-call');
     const tags = [optional(message, 'from-tag'), optional(message, 'to-tag')].filter((tag) => tag !== undefined);
     const only = tags.length === 0 ? undefined : new Set(tags);
-    return { ...describe(session, calls.find(callId), now, only).reply, result: 'ok' };
+    return { ...describe(session, calls.find(session.callId), now, only).reply, result: 'ok' };
   },
   list({ manager }, message) {
     const limit = integer(message['limit']) ?? 32;
     if (limit < 0) throw new NgError(REASONS.badLimit);
-    const calls = manager
-      .all()
-      .slice(0, limit)
-      .map(({ callId }) => callId);
+    const calls = [...manager.callIds()].slice(0, limit);
     return { calls, result: 'ok' };
   },
   explain({ manager }, message, now) {
@@ -183,9 +182,10 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   statistics: (context) => ({ statistics: context.statistics(), result: 'ok' }),
 };
 
-function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
+/** `both`: the to-tag counts too. */
+function whichOf(message: Dictionary, both: boolean): Parameters<SessionManager['remove']>[1] {
   const fromTag = optional(message, 'from-tag');
-  const toTag = optional(message, 'to-tag');
+  const toTag = both ? optional(message, 'to-tag') : undefined;
   const viaBranch = optional(message, 'via-branch');
   return {
     ...(fromTag === undefined ? {} : { fromTag }),
@@ -195,13 +195,13 @@ function whichOf(message: Dictionary): Parameters<SessionManager['remove']>[1] {
 }
 
 /** The order of the checks is rtpengine's. @throws NgError */
-function sdpRequest(message: Dictionary, answer: boolean) {
+function sdpRequest({ manager }: CommandContext, message: Dictionary, answer: boolean) {
   const sdp = needed(message, 'sdp', REASONS.noSdp);
   const callId = needed(message, 'call-id', REASONS.noCallId);
   const fromTag = needed(message, 'from-tag', REASONS.noFromTag);
   const toTag = answer ? needed(message, 'to-tag', REASONS.noToTag) : optional(message, 'to-tag');
   const viaBranch = optional(message, 'via-branch');
-  return { callId, fromTag, toTag, viaBranch, sdp, flags: sharedFlags(message) };
+  return { callId, fromTag, toTag, viaBranch, sdp, flags: sharedFlags(message, manager.dialect) };
 }
 
 function follow({ manager, calls }: CommandContext, callId: string): void {

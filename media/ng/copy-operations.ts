@@ -13,13 +13,17 @@ export function copyOperations(manager: SessionManager): Operations {
       const sdp = needed(message, 'sdp', REASONS.noSdp);
       const fromTag = needed(message, 'from-tag', REASONS.noFromTag);
       const names = { callId, fromTag, toTag: undefined, viaBranch: undefined };
-      return { sdp: manager.publish({ ...names, sdp, flags: readFlags(message) }, now) };
+      const answer = manager.publish({ ...names, sdp, flags: readFlags(message, manager.dialect) }, now);
+      return manager.dialect === '26' ? { sdp: answer, 'call-id': callId, 'from-tag': fromTag } : { sdp: answer };
     },
     'subscribe request': (request) => requestSubscription(manager, request),
     'subscribe answer'({ message, session }) {
       const toTag = needed(message, 'to-tag', REASONS.noToTag);
       const sdp = needed(message, 'sdp', REASONS.noSdp);
-      answerSubscription(manager.copying, known(session), toTag, { sdp, flags: readFlags(message) });
+      answerSubscription(manager.copying, known(session), toTag, {
+        sdp,
+        flags: readFlags(message, manager.dialect),
+      });
       return {};
     },
     unsubscribe({ message, session }) {
@@ -37,7 +41,7 @@ function known(session: Session | undefined): Session {
 function requestSubscription(manager: SessionManager, { message, session, parties }: OperationRequest): Dictionary {
   const tags = [...new Set(parties.flatMap(({ tag }) => tag ?? []))];
   if (tags.length === 0) throw new NgError(REASONS.noneMatched);
-  const flags = readFlags(message);
+  const flags = readFlags(message, manager.dialect);
   const { sdp, toTag, copies } = subscribe(manager.copying, known(session), {
     ...{ tags, toTag: optional(message, 'to-tag'), label: optional(message, 'set-label') },
     ...{ interfaceName: optional(message, 'interface'), flags },

@@ -35,6 +35,7 @@ export function describe(
   only?: ReadonlySet<string>,
 ): Description {
   const rtp: Count = { packets: 0, bytes: 0, errors: 0 };
+  const rtcp: Count = { packets: 0, bytes: 0, errors: 0 };
   const ssrcs: Record<string, Bencode> = {};
   const tags = new Map<string, Record<string, Bencode>>();
   let untagged = 0;
@@ -42,7 +43,7 @@ export function describe(
   let oneWay = 0;
   for (const dialogue of session.dialogues) {
     const heard = new Map<Line, number>();
-    for (const which of dialogue.published ? (['a'] as const) : (['a', 'b'] as const)) {
+    for (const which of sidesOf(dialogue)) {
       const party = dialogue[which];
       const medias = dialogue.lines.map((line): Bencode => {
         const side = line[which];
@@ -51,6 +52,8 @@ export function describe(
           rtp.packets += stats.received.packets;
           rtp.bytes += stats.received.bytes;
           rtp.errors += errorsOf(stats);
+          rtcp.packets += stats.rtcp?.received.packets ?? 0;
+          rtcp.bytes += stats.rtcp?.received.bytes ?? 0;
           if (stats.received.packets > 0) heard.set(line, (heard.get(line) ?? 0) + 1);
         }
         const end = notes?.ends.get(side.endpoint?.id ?? -1);
@@ -62,7 +65,10 @@ export function describe(
       const known = tags.get(name);
       if (known) {
         for (const key of ['subscriptions', 'subscribers'])
-          known[key] = [...(known[key] as Bencode[]), peerOf(dialogue, which)];
+          known[key] = [
+            ...(known[key] as Bencode[]),
+            ...(sidesOf(dialogue).length < 2 ? [] : [peerOf(dialogue, which)]),
+          ];
         known['medias'] = [...(known['medias'] as Bencode[]), ...medias];
       } else tags.set(name, partyOf(session, dialogue, which, medias));
     }
@@ -80,12 +86,18 @@ export function describe(
       'last signal': seconds(session.lastSignalAt),
       SSRC: ssrcs,
       tags: Object.fromEntries([...tags].filter(([tag]) => only === undefined || only.has(tag))),
-      totals: { RTP: { ...rtp }, RTCP: { packets: 0, bytes: 0, errors: 0 } },
+      totals: { RTP: { ...rtp }, RTCP: { ...rtcp } },
     },
     rtp,
     zeroWay,
     oneWay,
   };
+}
+
+/** Those on which there is somebody. */
+function sidesOf({ published, left }: Dialogue): readonly ('a' | 'b')[] {
+  if (left) return [left.which === 'a' ? 'b' : 'a'];
+  return published ? ['a'] : ['a', 'b'];
 }
 
 function seconds(ms: number): number {
@@ -101,7 +113,7 @@ function partyOf(
   const party = dialogue[which];
   const { label } = party;
   const copies = [...session.subscriptions].filter(([, { lines }]) => lines.some(({ tag }) => tag === party.tag));
-  const peers = dialogue.published ? [] : [peerOf(dialogue, which)];
+  const peers = sidesOf(dialogue).length < 2 ? [] : [peerOf(dialogue, which)];
   return {
     tag: party.tag ?? '',
     // The branch is that of the side that was called.
@@ -122,8 +134,8 @@ function subscriberOf(session: Session, { party, lines }: Subscription, now: num
     created: seconds(session.createdAt),
     subscriptions: heard,
     subscribers: [],
-    medias: lines.map(({ side }, index) =>
-      mediaOf(session, { index, a: side, b: side, agreed: undefined }, 'a', side.endpoint?.stats(), now),
+    medias: lines.map(({ side, coded }, index) =>
+      mediaOf(session, { index, a: side, b: side, agreed: undefined }, 'a', side.endpoint?.stats(), now, coded),
     ),
   };
 }
@@ -138,6 +150,7 @@ function mediaOf(
   which: 'a' | 'b',
   stats: EndpointStats | undefined,
   now: number,
+  coded = stats?.playout !== undefined,
 ): Bencode {
   const side = line[which];
   const codec = side.remote && side.codecs[0] ? codecText(side.codecs[0]) : undefined;
@@ -147,7 +160,7 @@ function mediaOf(
     protocol: side.protocol,
     ...(codec === undefined ? {} : { codec }),
     streams: stats ? streamsOf(session, side, stats, now) : [],
-    flags: mediaFlags(side, stats),
+    flags: mediaFlags(side, coded),
   };
 }
 
@@ -169,7 +182,7 @@ function streamsOf(session: Session, side: Side, stats: EndpointStats, now: numb
     family: familyOf(endpoint.rtp.address),
     endpoint: addressOf(stats.remoteRtp),
     'advertised endpoint': addressOf(remote?.rtp),
-    ...suiteOf(side),
+    ...suiteOf(side, stats),
     'last packet': seconds(last),
     flags: rtpFlags,
     ...(stats.ssrc === undefined ? {} : { SSRC: stats.ssrc }),
@@ -178,17 +191,23 @@ function streamsOf(session: Session, side: Side, stats: EndpointStats, now: numb
     details: detailsOf(stats),
   };
   if (one) return [rtp];
+  const lastRtcp = stats.rtcp?.lastPacketMs;
   const rtcp: Bencode = {
     'local port': endpoint.rtcp.port,
     'local address': endpoint.rtcp.address,
     family: familyOf(endpoint.rtcp.address),
     endpoint: addressOf(stats.remoteRtcp),
     'advertised endpoint': addressOf(remote?.rtcp),
-    ...suiteOf(side),
+    ...suiteOf(side, stats),
+    'last packet': seconds(lastRtcp === undefined ? session.createdAt : now - lastRtcp),
     flags: ['RTCP', ...(stats.remoteRtcp ? ['filled'] : [])],
+    stats: { ...NOTHING, ...stats.rtcp?.received, errors: 0 },
+    stats_out: { ...NOTHING, ...stats.rtcp?.sent },
   };
   return [rtp, rtcp];
 }
+
+const NOTHING = { packets: 0, bytes: 0 };
 
 /** What rtpengine does not say. Times are ms. */
 function detailsOf(stats: EndpointStats): Bencode {
@@ -211,7 +230,7 @@ function detailsOf(stats: EndpointStats): Bencode {
 }
 
 /** `send`: we send to this party; `recv`: we take from it. Its own SDP says which of them it wants. */
-function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
+function mediaFlags(side: Side, coded: boolean): Bencode[] {
   const direction = side.remote?.direction ?? 'sendrecv';
   return [
     ...(side.remote ? ['initialized'] : []),
@@ -222,14 +241,14 @@ function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
     ...(side.dtls && side.role ? [`DTLS role ${side.role === 'server' ? 'passive' : 'active'}`] : []),
     ...(!side.dtls && side.sdes.length > 0 ? ['SDES'] : []),
     ...(side.ice ? ['ICE'] : []),
-    ...(stats?.playout ? ['transcoding'] : []),
+    ...(coded ? ['transcoding'] : []),
   ];
 }
 
-/** Of the keys that are in use: with DTLS it is not known here which profile was agreed. */
-function suiteOf(side: Side): Dictionary {
-  const [theirs] = side.remote?.sdes ?? [];
-  return theirs && !side.dtls ? { 'crypto suite': theirs.key.suite } : {};
+/** Of the keys that are in use; of DTLS once a handshake has agreed on one. */
+function suiteOf(side: Side, { suite }: EndpointStats): Dictionary {
+  const named = suite ?? (side.dtls ? undefined : side.remote?.sdes[0]?.key.suite);
+  return named === undefined ? {} : { 'crypto suite': named };
 }
 
 function familyOf(address: string): string {

@@ -27,8 +27,11 @@ export const REASONS = {
   noSubscribed: 'No call participant specified',
   noneMatched: 'No monologues matched',
   noSuchToTag: 'To-tag not found',
+  unknownOtherCall: 'Unknown to-tag call-ID',
   /** Our own. */
   notHere: 'Not supported by this node',
+  notTransformed: 'Failed to set up transform',
+  notDirectional: 'A party hears one stream: subscribe, or connect without the flag directional',
   noConnection: 'Events need a connection: ng over TCP or WebSocket',
   notPressed: 'No way to send this key to the other party',
   badEvents: 'No such event',

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
+import type { Bencode } from '../../vocabulary/mod.ts';
 import type { Session, SessionManager } from '../session/mod.ts';
 import { NgError, REASONS } from './errors.ts';
 import type { Dictionary } from './message.ts';
 import { selectParties, type SelectedParty } from './parties.ts';
-import { integer, needed, optional } from './request.ts';
+import { integer, needed, optional, wordsOf } from './request.ts';
 import type { CommandName } from './spelling.ts';
 
 /** What an operation gets: everything that its command names is there. */
@@ -62,7 +64,7 @@ export function isMediaCommand(command: CommandName, operations: Operations): bo
 /** Checks in the order of rtpengine, then the operation. @throws NgError */
 export function runMediaCommand(
   operations: Operations,
-  manager: Pick<SessionManager, 'get'>,
+  manager: Pick<SessionManager, 'get' | 'dialect'>,
   command: CommandName,
   message: Dictionary,
   now: number,
@@ -74,11 +76,12 @@ export function runMediaCommand(
 }
 
 function understand(
-  manager: Pick<SessionManager, 'get'>,
+  manager: Pick<SessionManager, 'get' | 'dialect'>,
   command: CommandName,
-  message: Dictionary,
+  given: Dictionary,
   now: number,
 ): OperationRequest {
+  const message = manager.dialect === '26' ? asNewer(command, given) : given;
   const kind = KINDS[command];
   const base = { command, message, now };
   if (kind === 'publish') {
@@ -104,8 +107,8 @@ function understand(
   const parties = selectParties(session, message);
   if (kind === 'subscribe') {
     if (parties) return { ...base, callId, session, parties };
-    const tags = message['from-tags'];
-    if (!Array.isArray(tags) || tags.length === 0) throw new NgError(REASONS.noSubscribed);
+    const tags = fromTagsOf(message);
+    if (tags.length === 0) throw new NgError(REASONS.noSubscribed);
     const named = tags.slice(0, 64).flatMap((tag) => selectParties(session, { 'from-tag': tag }) ?? []);
     return { ...base, callId, session, parties: named };
   }
@@ -114,6 +117,27 @@ function understand(
     throw new NgError(REASONS.noMedia);
   const known = { ...base, callId, session, parties: parties ?? [] };
   return command === 'play DTMF' ? { ...known, code: dtmfCode(message) } : known;
+}
+
+/** A list of its own, or flags: `from-tags-TAG`. */
+function fromTagsOf(message: Dictionary): readonly Bencode[] {
+  const lists = [message['from-tags'], message['flags']].map((list) => (Array.isArray(list) ? list : []));
+  const [tags = [], flags = []] = lists as (readonly Bencode[])[];
+  const flagged = flags.filter((flag) => typeof flag === 'string' && flag.startsWith('from-tags-')) as string[];
+  return [...tags, ...flagged.map((flag) => flag.slice('from-tags-'.length))];
+}
+
+/** What newer releases read otherwise: gates take no notice of a from-tag, a publisher may be given its names. */
+function asNewer(command: CommandName, message: Dictionary): Dictionary {
+  if (command === 'publish')
+    return {
+      ...message,
+      'call-id': optional(message, 'call-id') ?? randomBytes(32).toString('hex'),
+      'from-tag': optional(message, 'from-tag') ?? randomBytes(32).toString('hex'),
+    };
+  if (KINDS[command] !== 'optional-party' || wordsOf(message['flags']).has('directional')) return message;
+  const { 'from-tag': _ignored, ...rest } = message;
+  return rest;
 }
 
 /** `code` or `digit`: "0"–"9", "*", "#", "A"–"D", or the event's number (RFC 4733 §3.2). @throws NgError */

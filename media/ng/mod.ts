@@ -1,4 +1,5 @@
 export { runCommand, type CommandResult } from './commands.ts';
+export { connectOperations } from './connect-operations.ts';
 export { copyOperations } from './copy-operations.ts';
 export { NgError } from './errors.ts';
 export { EVENT_NAMES, type MediaEvent } from './events/event.ts';
@@ -14,4 +15,5 @@ export { playOperations } from './operations/play.ts';
 export type { Operation, OperationRequest, Operations } from './media-commands.ts';
 export { recordingOperations } from './recording-operations.ts';
 export type { SelectedParty } from './parties.ts';
+export { transformOperations } from './transform-operations.ts';
 export { NgService, type Caller, type ServiceOptions } from './service.ts';

@@ -13,9 +13,16 @@ export function recordingOperations(recordings: Recordings | undefined): Operati
       return {};
     };
   return {
+    // To rtpengine's own recording daemon, which reads its kernel module's files: without that, 10.5 says ok and does nothing.
+    'start forwarding': () => ({}),
+    'stop forwarding': () => ({}),
     'start recording': operation((all, session, message) => all.start(session, text(message['metadata']))),
     'pause recording': operation((all, session) => all.pause(session)),
-    'stop recording': operation((all, session) => all.stop(session)),
+    'stop recording': operation((all, session, message) => {
+      const paused = wordsOf(message['flags']).has('pause') || wordsOf(message['pause']).has('yes');
+      if (paused) all.pause(session);
+      else all.stop(session);
+    }),
   };
 }
 

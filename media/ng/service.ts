@@ -76,7 +76,7 @@ export class NgService {
 
   constructor(options: ServiceOptions) {
     this.#options = options;
-    this.statistics = new NgStatistics(options.clock());
+    this.statistics = new NgStatistics(options.clock(), options.manager.dialect);
     this.subscriptions = new Subscriptions(this.hub, options.randomCookie);
     const { manager } = options;
     this.#context = {
@@ -242,16 +242,15 @@ export class NgService {
     if (!isMediaCommand(command, operations)) throw new NgError(REASONS.unknownCommand);
     const { manager, now } = this.#options;
     const details = runMediaCommand(operations, manager, command, message, now());
-    const follow = (): void => {
-      // An operation may have opened endpoints.
-      const session = manager.get(typeof message['call-id'] === 'string' ? message['call-id'] : '');
+    const follow = (done: Dictionary): Dictionary => {
+      // An operation may have opened endpoints, of a call that it has named itself.
+      const session = manager.get(text(done['call-id']) ?? text(message['call-id']) ?? '');
+      // What has become a part of it has no notes of its own.
+      for (const alias of session?.aliases ?? []) this.calls.forget(alias);
       if (session) this.calls.follow(session);
+      return done;
     };
-    if (!(details instanceof Promise)) {
-      follow();
-      return details;
-    }
-    return details.finally(follow);
+    return details instanceof Promise ? details.then(follow) : follow(details);
   }
 
   #account(result: CommandResult, caller: Caller, started: number): void {

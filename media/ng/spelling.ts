@@ -1,4 +1,5 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
+import { readFlagString } from './flag-string.ts';
 import type { Dictionary } from './message.ts';
 
 /** All commands of 10.5 in the order in which its statistics list them, with the short name that they have there. */
@@ -64,8 +65,8 @@ const KEYS = [
 /** Known keys in lower case with hyphens. */
 const PLAIN = `address address-family all audio-player blob blob64 bundle call-id code codec command db-id delay-buffer
   delete-delay digit direction drop-traffic duration end-trigger endpoint-learning events extmap file flags
-  from-interface from-label from-tag from-tags frequencies frequency inbound-peer interface label last-frame-pos limit
-  media-address media-echo metadata moh music-on-hold names outbound-peer output-destination passthrough pause ptime
+  from-interface from-label from-tag from-tags frequencies frequency inbound-peer instance interface label last-frame-pos limit
+  media media-address media-echo metadata moh music-on-hold names outbound-peer output-destination passthrough pause ptime
   ptime-reverse received-from record-call recording-dir recording-file recording-path recording-pattern repeat-duration
   repeat-times replace rtcp-mux rtpp-flags sdp sdp-attr sdp-media-remove set-label start-pos supports template to-interface
   to-label to-tag to-call-id transform transport-protocol trigger trigger-end-digits trigger-end-time via-branch volume
@@ -78,6 +79,11 @@ const CANONICAL_KEYS: ReadonlyMap<string, string> = new Map([
   ['t-38', 'T.38'],
   ['callid', 'call-id'],
 ]);
+
+/** In their canonical spelling. */
+export function knownKeys(): ReadonlySet<string> {
+  return new Set(CANONICAL_KEYS.values());
+}
 
 const CANONICAL_COMMANDS: ReadonlyMap<string, CommandName> = new Map(
   [...(Object.keys(COMMANDS) as (keyof typeof COMMANDS)[]), ...LATER_COMMANDS].map((name): [string, CommandName] => [
@@ -96,8 +102,9 @@ export function commandOf(text: string): CommandName | undefined {
  * The keys of a request in their canonical spelling: `transport protocol`, `Transport-Protocol` → `transport-protocol`,
  * `ice` → `ICE`. A key that stands there in its own spelling wins. `unknown` is called with every key that is not known.
  */
-export function canonicalKeys(message: Dictionary, unknown?: (key: string) => void): Dictionary {
-  if (isCanonical(message)) return message;
+export function canonicalKeys(given: Dictionary, unknown?: (key: string) => void): Dictionary {
+  if (isCanonical(given)) return given;
+  const message = withFlagString(given);
   const out: Record<string, Bencode> = Object.create(null) as Record<string, Bencode>;
   for (const key in message) {
     const value = message[key] as Bencode;
@@ -110,7 +117,16 @@ export function canonicalKeys(message: Dictionary, unknown?: (key: string) => vo
   return out;
 }
 
+/** What the message says itself counts more; lists become one. */
+function withFlagString(message: Dictionary): Dictionary {
+  const text = message['rtpp-flags'] ?? message['rtpp_flags'] ?? message['rtpp flags'];
+  if (typeof text !== 'string') return message;
+  const said = readFlagString(text);
+  const flags = [message['flags'] ?? [], said['flags'] ?? []].flat() as Bencode[];
+  return { ...said, ...message, ...(flags.length > 0 ? { flags } : {}) };
+}
+
 function isCanonical(message: Dictionary): boolean {
-  for (const key in message) if (CANONICAL_KEYS.get(key) !== key) return false;
+  for (const key in message) if (CANONICAL_KEYS.get(key) !== key || key === 'rtpp-flags') return false;
   return true;
 }

@@ -1,4 +1,5 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
+import type { Dialect } from '../session/mod.ts';
 import type { DataplaneTotals } from '../dataplane/mod.ts';
 import { ControlCounters } from './control-counters.ts';
 import type { Description } from './describe.ts';
@@ -37,8 +38,11 @@ export class NgStatistics {
   #minute = { least: 0, most: 0, seconds: 0 };
   #lastMinute = { least: 0, most: 0, seconds: 0 };
 
-  constructor(startedAt: number) {
+  readonly #dialect: Dialect;
+
+  constructor(startedAt: number, dialect: Dialect = '10.5') {
     this.#startedAt = startedAt;
+    this.#dialect = dialect;
   }
 
   rejected(): void {
@@ -88,6 +92,7 @@ export class NgStatistics {
         sessionsforeign: 0,
         sessionstotal: sessions,
         transcodedmedia: totals.transcoders,
+        ...(this.#dialect === '26' ? { mediacache: 0, playercache: 0 } : {}),
         packetrate_user: packets,
         byterate_user: bytes,
         errorrate_user: errors,
@@ -164,15 +169,11 @@ function deviation(sum: number, squares: number, count: number): number {
   return count === 0 ? 0 : Math.sqrt(Math.max(0, squares / count - (sum / count) ** 2));
 }
 
-/** The packet path counts the ports of all interfaces together: with more than one it is not said how many each uses. */
-function portsOf(one: InterfacePorts, totals: DataplaneTotals, alone: boolean): Bencode {
-  const { name, address, min, max } = one;
-  if (!alone) return { name, address, ports: { min, max, totals: max - min + 1 } };
-  const { portsInUse: used, portsTotal } = totals;
+/** A port that is in use on one interface is used on none of the others, so that all have the same number to give. */
+function portsOf({ name, address, min, max }: InterfacePorts, totals: DataplaneTotals, alone: boolean): Bencode {
+  const { portsInUse, portsTotal, portsByInterface } = totals;
+  const used = alone ? portsInUse : (portsByInterface?.[name] ?? 0);
   const percent = portsTotal === 0 ? 0 : (used / portsTotal) * 100;
-  return {
-    name,
-    address,
-    ports: { min, max, used, used_pct: percent.toFixed(2), free: portsTotal - used, totals: portsTotal },
-  };
+  const ports = { min, max, used, used_pct: percent.toFixed(2), free: portsTotal - portsInUse, totals: portsTotal };
+  return { name, address, ports };
 }

@@ -7,6 +7,8 @@ export interface RecordingFacts {
   readonly file: string;
   readonly startedAt: number;
   readonly endedAt: number;
+  /** Why it has ended: stopped, ended (with the call), quota, failed. */
+  readonly reason: string;
   readonly result: RecordingResult;
   /** What `metadata` said, one for each command that had some. */
   readonly metadata: readonly string[];
@@ -25,6 +27,7 @@ export function metadataText(facts: RecordingFacts): string {
     ['file', facts.file],
     ['started', new Date(facts.startedAt).toISOString()],
     ['ended', new Date(facts.endedAt).toISOString()],
+    ['reason', facts.reason],
     ['packets', String(result.packets)],
     ['bytes', String(result.bytes)],
     ...(result.error === undefined ? [] : [['error', result.error] as const]),

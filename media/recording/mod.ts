@@ -1,2 +1,8 @@
 export { openRecordingFolder } from './io/folder.ts';
-export { Recordings, type ClosedRecording, type RecordingFolder, type RecordingOptions } from './recordings.ts';
+export {
+  Recordings,
+  type ClosedRecording,
+  type ClosedWhy,
+  type RecordingFolder,
+  type RecordingOptions,
+} from './recordings.ts';

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
+import { withChanges } from './attribute-changes.ts';
+import { inNewerOrder } from './dialect.ts';
 import type { MediaFlags } from './flags.ts';
 import { alphanumeric } from './random.ts';
 import { cryptoLine } from './sdes.ts';
@@ -71,9 +73,8 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
     flags.replace.has('session-connection') ||
     text.media.some((part) => !part.some((line) => line.text.startsWith('c=')));
   const kept = lines.every(({ nowhere }) => nowhere) || flags.ice === 'force-relay';
-  const removed = flags.removedAttributes.get('none') ?? flags.removedAttributes.get('global');
   const session = text.session
-    .filter((line) => !gone(line, SESSION_GONE) && !gone(line, removed))
+    .filter((line) => !gone(line, SESSION_GONE))
     .map((line) => {
       if (address === undefined) return line;
       if (line.text.startsWith('c=') && shared && !kept) return changed(line, `c=IN ${connectionOf(address)}`);
@@ -95,7 +96,8 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
     const [body, written] = several && line.coded ? numberedApart(part, line) : [part, line];
     return mediaLine(body, written, parts, sessionHas);
   });
-  return { session, media };
+  const written = { session, media };
+  return withChanges(flags.dialect === '26' ? inNewerOrder(written) : written, flags.sdpChanges);
 }
 
 function gone(line: SdpLine, names: ReadonlySet<string> | undefined): boolean {
@@ -147,6 +149,12 @@ function rejectedLine(part: readonly SdpLine[], line: ComposedLine | undefined):
   ];
 }
 
+/** A line on which there is to be no media. */
+export function refused(side: Side, mid: string | undefined): ComposedLine {
+  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false, coded: false };
+  return { side, codecs: undefined, rejected: true, mid, ...nothing };
+}
+
 /** What is not RTP: only where it goes is ours. */
 function otherLine(part: readonly SdpLine[], line: ComposedLine, flags: MediaFlags): SdpLine[] {
   const [head = added('m=image 0 udptl t38'), ...rest] = part;
@@ -164,14 +172,10 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
   const address = addressOf(side, flags);
   const [head = added(''), ...rest] = part;
   const [kind = 'm=audio', port] = head.text.split(' ');
-  const unwanted = new Set([
-    ...(flags.removedAttributes.get('global') ?? []),
-    ...(flags.removedAttributes.get(kind.slice(2)) ?? []),
-  ]);
   const asIs = flags.ice === 'force-relay';
   const names = madeAnewFor(side.icePassed, flags);
   const body = rest
-    .filter((own) => !gone(own, names) && !gone(own, unwanted) && !/^a=rtcp-fb:\d/.test(own.text))
+    .filter((own) => !gone(own, names) && !/^a=rtcp-fb:\d/.test(own.text))
     .map((own) =>
       own.text.startsWith('c=') && !asIs && !line.nowhere ? changed(own, `c=IN ${connectionOf(address)}`) : own,
     );
@@ -185,7 +189,7 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
       `${kind} ${asIs ? port : side.endpoint?.rtp.port} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`,
     ),
     ...body,
-    ...generated(line, address, parts).filter((own) => !gone(own, unwanted)),
+    ...generated(line, address, parts),
   ];
 }
 

@@ -20,7 +20,14 @@ export function parties(dialogue: Dialogue, from: 'a' | 'b'): readonly [Party, P
 }
 
 /** Where an offer belongs; a new branch when it is none of those that are there. @throws SessionError */
-export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }: Names): Found {
+export function dialogueOfOffer(session: Session, names: Names): Found {
+  const found = offered(session, names);
+  // Whoever was left by the other party has found somebody new.
+  found.dialogue.left = undefined;
+  return found;
+}
+
+function offered(session: Session, { fromTag, toTag, viaBranch }: Names): Found {
   for (const dialogue of session.dialogues) {
     const { a, b, published } = dialogue;
     if (published) continue;
@@ -44,9 +51,13 @@ export function dialogueOfOffer(session: Session, { fromTag, toTag, viaBranch }:
 }
 
 export function newDialogue(session: Session, known: Partial<Dialogue> & Pick<Dialogue, 'a'>): Dialogue {
-  const serial = 1 + Math.max(-1, ...session.dialogues.map((dialogue) => dialogue.serial));
-  const fresh = { viaBranch: undefined, b: newParty(undefined), published: false, lines: [], deleteAt: undefined };
-  return { ...fresh, serial, ...known };
+  const fresh = { viaBranch: undefined, b: newParty(undefined), published: false, lines: [] };
+  const later = { left: undefined, echo: undefined, deleteAt: undefined };
+  return { ...fresh, ...later, serial: nextSerial(session), ...known };
+}
+
+export function nextSerial({ dialogues }: Session): number {
+  return 1 + Math.max(-1, ...dialogues.map(({ serial }) => serial));
 }
 
 /** Whose offer is answered. @throws SessionError */
@@ -55,7 +66,7 @@ export function dialogueOfAnswer(session: Session, { fromTag, toTag, viaBranch }
   if (exact) return { dialogue: exact, from: 'a' };
   const turned = session.dialogues.find(({ a, b }) => b.tag === fromTag && a.tag === toTag && toTag !== undefined);
   if (turned) return { dialogue: turned, from: 'b' };
-  const mine = session.dialogues.filter(({ a, published }) => a.tag === fromTag && !published);
+  const mine = session.dialogues.filter(({ a, published, left }) => a.tag === fromTag && !published && !left);
   const branch =
     mine.find((dialogue) => viaBranch !== undefined && dialogue.viaBranch === viaBranch) ??
     mine.find(({ b }) => b.tag === undefined) ??
@@ -73,7 +84,10 @@ export function matching(
     if (viaBranch !== undefined && viaBranch !== '') return dialogue.viaBranch === viaBranch;
     if (fromTag === undefined) return true;
     const tags = [dialogue.a.tag, dialogue.b.tag];
+    // Of a party whose other side was connected to somebody else: by the names that the two had.
+    if (dialogue.left && fromTag === dialogue.left.tag) return toTag !== undefined && tags.includes(toTag);
     if (!tags.includes(fromTag)) return false;
+    if (dialogue.left) return toTag === undefined || toTag === dialogue.left.tag;
     return toTag === undefined || tags.includes(toTag) || dialogue.b.tag === undefined;
   });
 }

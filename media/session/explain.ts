@@ -17,8 +17,9 @@ export function explain(session: Session, now: number): string[] {
       lines.push(`branch ${dialogue.viaBranch ?? '(none)'}${deletion(dialogue, now)}`);
     for (const line of dialogue.lines) {
       const caller = dialogue.published ? 'the publisher' : 'the caller';
-      lines.push(...explainSide(caller, dialogue.a, line.a, line.b, line.index, session.gates));
-      if (dialogue.published) continue;
+      const left = dialogue.left?.which;
+      if (left !== 'a') lines.push(...explainSide(caller, dialogue.a, line.a, line.b, line.index, session.gates));
+      if (dialogue.published || left === 'b') continue;
       lines.push(...explainSide('the called', dialogue.b, line.b, line.a, line.index, session.gates));
     }
   }
@@ -34,7 +35,11 @@ function explainSubscription({ party, lines }: Subscription): string[] {
     const head = `subscriber ${party.tag ?? ''}: hears line ${index + 1} of ${tag}`;
     const stats = side.endpoint?.stats();
     if (!stats) return [`${head}: no media (it has refused the line)`];
-    const state = side.remote ? (on ? `copied${place(side)}` : 'not copied: it wants nothing now') : 'has not answered';
+    const state = side.remote
+      ? on
+        ? `${line.coded ? 'coded' : 'copied'}${place(side)}`
+        : 'not copied: it wants nothing now'
+      : 'has not answered';
     return [`${head}: ${state}; keys: ${keys(side, newSide(), stats)}; ${stats.sent.packets} sent${drops(stats)}`];
   });
 }

@@ -1,5 +1,7 @@
 import type { Learning } from '../dataplane/mod.ts';
 import { isAddress, type Bencode } from '../../vocabulary/mod.ts';
+import { readChanges, type SdpChanges } from './attribute-changes.ts';
+import type { Dialect } from './dialect.ts';
 
 /** What an ng offer or answer asks for, after its many spellings have been brought together. */
 export interface MediaFlags {
@@ -34,9 +36,21 @@ export interface MediaFlags {
   readonly ptimeMs: number | undefined;
   readonly ptimeReverseMs: number | undefined;
   readonly label: string | undefined;
-  /** Attributes to leave out, by media type; `global` for all, `none` for the session part. */
-  readonly removedAttributes: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Attributes to leave out, to put in and to replace, by media type; `global` and `none` for the session part. */
+  readonly sdpChanges: SdpChanges;
+  readonly dialect: Dialect;
+  /** IP_TOS of what is sent, 0 to 255; `keep`: as it is; absent: the node's own. */
+  readonly tos: number | 'keep' | undefined;
+  /** Reports are ours to make; absent: as before. */
+  readonly generateRtcp: boolean | undefined;
+  /** Nothing passes from now on, or everything again; absent: as before. */
+  readonly dropTraffic: boolean | undefined;
+  /** Who gets back what it sends; absent: as before. */
+  readonly echo: Echo | undefined;
 }
+
+/** As the sender of the message sees it. `blackhole`: nobody, and nothing passes. */
+export type Echo = 'blackhole' | 'forward' | 'backwards' | 'both';
 
 export interface SdesFlags {
   readonly off: boolean;
@@ -60,9 +74,15 @@ type Dictionary = Readonly<Record<string, Bencode>>;
  * Reads the keys of an offer or answer. `T.38` and `t38`, `media address` and `media-address`, `ICE` and `ice` are the
  * same. Unknown ones are passed over; never throws.
  */
-export function readFlags(command: Dictionary): MediaFlags {
+export function readFlags(command: Dictionary, dialect: Dialect = '10.5'): MediaFlags {
   const keys = new Map(Object.entries(command).map(([key, value]) => [spelled(key), value]));
+  // Newer releases take a word where a list of words is wanted.
+  const words = (value: Bencode | undefined, verbatim = false) =>
+    listed(dialect === '26' && typeof value === 'string' ? [value] : value, verbatim);
   const flags = new Set(words(keys.get('flags')));
+  const ice = iceWords(keys.get('ice'), flags);
+  const webrtc = flags.has('WebRTC');
+  if (webrtc) for (const flag of ['trickle-ICE', 'no-rtcp-attribute', 'generate-mid']) flags.add(flag);
   const prefixed = (prefix: string) =>
     [...flags].filter((flag) => flag.startsWith(prefix)).map((flag) => flag.slice(prefix.length).replaceAll('--', '='));
   const codecs = dictionaryOf(keys.get('codec'));
@@ -75,31 +95,37 @@ export function readFlags(command: Dictionary): MediaFlags {
   if (flags.has('always-transcode')) codec.accept.push('all');
   const sdes = [...words(keys.get('sdes')), ...prefixed('SDES-')];
   const learned = text(keys.get('endpoint-learning')) ?? prefixed('endpoint-learning-')[0];
-  const lite = text(keys.get('ice-lite'))?.toLowerCase();
+  const lite = text(keys.get('ice-lite'))?.toLowerCase() ?? ice.find((word) => word.startsWith('lite-'))?.slice(5);
   const osrtp = [...words(keys.get('osrtp')), ...prefixed('OSRTP-')].map((word) => word.toLowerCase().split('-')[0]);
   return {
-    ice: iceOf(text(keys.get('ice'))?.toLowerCase()),
+    ice: ice.map(iceOf).find((word) => word !== 'default') ?? (webrtc ? 'force' : 'default'),
     iceLite: new Set(
       lite === 'both' ? (['forward', 'backward'] as const) : lite === 'forward' || lite === 'backward' ? [lite] : [],
     ),
     dtls: dtlsOf(keys.get('dtls')),
-    dtlsReverse: dtlsOf(keys.get('dtls-reverse')),
+    dtlsReverse: reverseOf(keys, dialect),
     fingerprint: text(keys.get('dtls-fingerprint'))?.toLowerCase(),
     sdes: {
-      off: sdes.some((word) => OFF.has(word.toLowerCase())),
+      off: webrtc || sdes.some((word) => OFF.has(word.toLowerCase())),
       without: new Set(sdes.filter((word) => word.startsWith('no-')).map((word) => word.slice(3))),
       only: new Set(sdes.filter((word) => word.startsWith('only-')).map((word) => word.slice(5))),
       pad: sdes.includes('pad') || flags.has('pad-crypto'),
       lifetime: sdes.includes('lifetime'),
     },
     osrtp: new Set(osrtp.filter((word) => word !== undefined)),
-    protocol: text(keys.get('transport-protocol'))?.toUpperCase() ?? protocolFlags(flags),
-    rtcpMux: new Set(words(keys.get('rtcp-mux')).map((word) => word.toLowerCase())),
+    protocol:
+      text(keys.get('transport-protocol'))?.toUpperCase() ??
+      protocolFlags(flags) ??
+      (webrtc ? 'UDP/TLS/RTP/SAVPF' : undefined),
+    rtcpMux: new Set([
+      ...words(keys.get('rtcp-mux')).map((word) => word.toLowerCase()),
+      ...(webrtc ? ['offer', 'require'] : []),
+    ]),
     bundle: new Set(words(keys.get('bundle')).map((word) => word.toLowerCase())),
     replace: new Set(words(keys.get('replace')).map((word) => word.toLowerCase())),
     flags,
     codec,
-    direction: words(keys.get('direction'), true),
+    direction: directionOf(words(keys.get('direction'), true), keys),
     mediaAddress: addressOf(text(keys.get('media-address'))),
     addressFamily: familyOf(text(keys.get('address-family'))),
     receivedFrom: receivedFrom(keys.get('received-from')),
@@ -113,13 +139,18 @@ export function readFlags(command: Dictionary): MediaFlags {
     ptimeMs: ptimeOf(keys.get('ptime')),
     ptimeReverseMs: ptimeOf(keys.get('ptime-reverse')),
     label: text(keys.get('label')) ?? text(keys.get('set-label')),
-    removedAttributes: removals(dictionaryOf(keys.get('sdp-attr'))),
+    sdpChanges: readChanges(keys.get('sdp-attr'), flags),
+    dialect,
+    tos: tosOf(keys.get('tos')),
+    generateRtcp: onOrOff(text(keys.get('generate-rtcp'))) ?? (flags.has('generate-RTCP') ? true : undefined),
+    dropTraffic: dropOf(text(keys.get('drop-traffic'))?.toLowerCase()),
+    echo: echoOf(text(keys.get('media-echo'))?.toLowerCase()),
   };
 }
 
 /** `[IP4, 192.0.2.1]` */
 export function receivedFrom(value: Bencode | undefined): string | undefined {
-  const received = words(value);
+  const received = listed(value);
   return received.length === 2 ? addressOf(received[1]) : undefined;
 }
 
@@ -142,6 +173,13 @@ function dtlsOf(value: Bencode | undefined): MediaFlags['dtls'] {
   return word === 'passive' || word === 'active' ? word : 'default';
 }
 
+/** Newer releases have one key for both directions. */
+function reverseOf(keys: ReadonlyMap<string, Bencode>, dialect: Dialect): MediaFlags['dtls'] {
+  const own = dtlsOf(keys.get('dtls-reverse'));
+  const both = dialect === '26' && own === 'default' ? dtlsOf(keys.get('dtls')) : own;
+  return own === 'off' || both !== 'off' ? both : own;
+}
+
 function familyOf(word: string | undefined): 'IP4' | 'IP6' | undefined {
   const upper = word?.toUpperCase();
   return upper === 'IP4' || upper === 'IP6' ? upper : undefined;
@@ -152,11 +190,39 @@ function ptimeOf(value: Bencode | undefined): number | undefined {
   return Number.isInteger(ptime) && ptime >= 10 && ptime <= 60 && ptime % 10 === 0 ? ptime : undefined;
 }
 
-/** `{audio: {remove: [ssrc, msid]}}`. */
-function removals(parts: Dictionary): ReadonlyMap<string, ReadonlySet<string>> {
-  return new Map(
-    Object.entries(parts).map(([part, verbs]) => [part, new Set(words(dictionaryOf(verbs)['remove'], true))]),
-  );
+function tosOf(value: Bencode | undefined): MediaFlags['tos'] {
+  const tos = value === undefined || value === '' ? Number.NaN : Number(value);
+  if (tos < 0) return 'keep';
+  return Number.isInteger(tos) && tos <= 255 ? tos : undefined;
+}
+
+function onOrOff(word: string | undefined): boolean | undefined {
+  const lower = word?.toLowerCase() ?? '';
+  return lower === 'on' || lower === 'yes' ? true : OFF.has(lower) ? false : undefined;
+}
+
+function dropOf(word: string | undefined): boolean | undefined {
+  return word === 'start' ? true : word === 'stop' ? false : undefined;
+}
+
+function echoOf(word: string | undefined): Echo | undefined {
+  if (word === 'sinkhole') return 'blackhole';
+  if (word === 'backward') return 'backwards';
+  return word === 'blackhole' || word === 'forward' || word === 'backwards' || word === 'both' ? word : undefined;
+}
+
+/** One word or, of newer releases, several: `trickle` is a flag. */
+function iceWords(value: Bencode | undefined, flags: Set<string>): string[] {
+  const ice = (typeof value === 'string' ? [value] : listed(value)).map((word) => word.toLowerCase());
+  if (ice.includes('trickle')) flags.add('trickle-ICE');
+  return ice;
+}
+
+/** Newer releases name the two interfaces by keys of their own. */
+function directionOf(direction: string[], keys: ReadonlyMap<string, Bencode>): readonly string[] {
+  const from = text(keys.get('from-interface'));
+  const to = text(keys.get('to-interface'));
+  return from === undefined && to === undefined ? direction : [from ?? direction[0] ?? '', to ?? direction[1] ?? ''];
 }
 
 /** The older way to name the protocol: `RTP AVP`, `RTP SAVPF` as flags. */
@@ -183,7 +249,7 @@ function dictionaryOf(value: Bencode | undefined): Dictionary {
 const MAX_WORDS = 256;
 
 /** Of a list; `trust address` is the same as `trust-address`. A word in the place of a list is none (as rtpengine has it). */
-function words(value: Bencode | undefined, verbatim = false): string[] {
+function listed(value: Bencode | undefined, verbatim = false): string[] {
   if (!Array.isArray(value)) return [];
   return (value as readonly Bencode[])
     .slice(0, MAX_WORDS)

@@ -5,10 +5,12 @@ export interface Gates {
   blocked: boolean;
   silenced: boolean;
   dtmfBlocked: boolean;
+  /** Nothing of it passes: ng's `drop-traffic`. */
+  dropped: boolean;
 }
 
 export function openGates(): Gates {
-  return { blocked: false, silenced: false, dtmfBlocked: false };
+  return { blocked: false, silenced: false, dtmfBlocked: false, dropped: false };
 }
 
 /**
@@ -20,12 +22,13 @@ export function gateOf(
   events: readonly { readonly pt: number; readonly clockRate: number }[],
   passing: boolean,
 ): PathGate {
-  const blocked = all.some((gates) => gates.blocked) || (passing && all.some((gates) => gates.silenced));
+  const dropped = all.some((gates) => gates.dropped);
+  const blocked = dropped || all.some((gates) => gates.blocked) || (passing && all.some((gates) => gates.silenced));
   const silent = all.some((gates) => gates.silenced);
   return {
     ...(blocked ? { gate: 'blocked' } : silent ? { gate: 'silent' } : {}),
     ...(events.length > 0
-      ? { events: { formats: events, detect: !passing, block: all.some((gates) => gates.dtmfBlocked) } }
+      ? { events: { formats: events, detect: !passing, block: dropped || all.some((gates) => gates.dtmfBlocked) } }
       : {}),
   };
 }

@@ -1,9 +1,11 @@
-import type { Dataplane } from '../dataplane/mod.ts';
-import { compose, type ComposedLine, type Composing } from './compose.ts';
+import { compose, refused, type ComposedLine, type Composing } from './compose.ts';
 import { headingOf } from './copy-text.ts';
+import { connectParties } from './connections.ts';
 import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
+import type { Dialect } from './dialect.ts';
 import type { MediaFlags } from './flags.ts';
-import { openGates, type Gates } from './gates.ts';
+import type { Gates } from './gates.ts';
+import type { ManagerOptions } from './options.ts';
 import { chooseInterface } from './interfaces.ts';
 import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
 import { connectLine } from './paths.ts';
@@ -13,10 +15,11 @@ import { LIMIT_TEXTS, type LimitName, type NodeLoad } from './load.ts';
 import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';
-import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
+import { newLine, newSession, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
 import { isDead, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { tell } from './tell.ts';
+import { transform, type TransformRequest } from './transformations.ts';
 import {
   decideAnswered,
   decideOffered,
@@ -26,24 +29,14 @@ import {
   remoteSpec,
   takeRole,
 } from './transport.ts';
-
-export interface ManagerOptions {
-  readonly dataplane: Dataplane;
-  /**
-   * Names of the packet path's interfaces; the first is the default. `name` is of IPv4, `name/IP6` the same logical
-   * interface of IPv6.
-   */
-  readonly interfaces: readonly string[];
-  readonly maxSessions: number;
-  /** Says when the node is too busy for another call. Absent: never. */
-  readonly load?: Pick<NodeLoad, 'exceeded'>;
-  readonly timeoutSeconds: number;
-}
+import { heed, markEndpoints } from './wishes.ts';
 
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
 export class SessionManager {
   readonly #options: ManagerOptions;
+  /** By call-id, and by those of calls that were merged into them. */
   readonly #sessions = new Map<string, Session>();
+  #aliases = 0;
   /** A body that carries it has been here. */
   readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
@@ -55,15 +48,19 @@ export class SessionManager {
     this.#options = options;
   }
 
+  get dialect(): Dialect {
+    return this.#options.dialect ?? '10.5';
+  }
+
   get size(): number {
-    return this.#sessions.size;
+    return this.#sessions.size - this.#aliases;
   }
 
   /** Why the next new call would be refused. Those that stand may go on and be offered again. */
   get limit(): LimitName | undefined {
     const { maxSessions, load } = this.#options;
     if (this.draining) return 'draining';
-    return this.#sessions.size >= maxSessions ? 'sessions' : load?.exceeded;
+    return this.size >= maxSessions ? 'sessions' : load?.exceeded;
   }
 
   /** What subscriptions work with. */
@@ -77,7 +74,12 @@ export class SessionManager {
   }
 
   all(): readonly Session[] {
-    return [...this.#sessions.values()];
+    return this.#aliases === 0 ? [...this.#sessions.values()] : [...new Set(this.#sessions.values())];
+  }
+
+  /** Of calls that have become one, all names. */
+  callIds(): Iterable<string> {
+    return this.#sessions.keys();
   }
 
   /** @returns the SDP for the other party. @throws SessionError */
@@ -118,12 +120,22 @@ export class SessionManager {
 
   /** A party that is only heard, of this call or of one of its own. @returns our answer. @throws SessionError */
   publish(request: SdpRequest, now: number): string {
-    const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
+    return this.#within(request.callId, now, (session) => publish(this.copying, session, request));
+  }
+
+  /** Streams that are only coded, of this call or of one of their own. @throws SessionError */
+  transform(request: TransformRequest, now: number): ReturnType<typeof transform> {
+    return this.#within(request.callId, now, (session) => transform(this.copying, session, request));
+  }
+
+  /** A call that has nothing then is gone. */
+  #within<T>(callId: string, now: number, work: (session: Session) => T): T {
+    const session = this.#sessions.get(callId) ?? this.#open(callId, now);
     session.lastSignalAt = now;
     try {
-      const sdp = publish(this.copying, session, request);
+      const result = work(session);
       this.#changed(session);
-      return sdp;
+      return result;
     } catch (error) {
       if (session.dialogues.length === 0) this.#end(session);
       throw this.#told(error);
@@ -158,6 +170,19 @@ export class SessionManager {
     if (fresh.length > 0) this.#reconnect(session);
   }
 
+  /** Two parties, of one call or of two, which are one from then on. @throws SessionError; nothing has changed then. */
+  connect(session: Session, other: Session, tags: readonly [string, string], now: number): void {
+    try {
+      connectParties(this.#options.dataplane, session, other, tags);
+    } catch (error) {
+      throw translate(error);
+    }
+    for (const callId of session === other ? [] : [other.callId, ...other.aliases]) this.#sessions.set(callId, session);
+    this.#aliases += session === other ? 0 : 1;
+    session.lastSignalAt = now;
+    this.#changed(session);
+  }
+
   /** Closes every endpoint of the dialogues. */
   release(session: Session): void {
     for (const dialogue of session.dialogues) closeLines(dialogue.lines);
@@ -183,7 +208,7 @@ export class SessionManager {
     const idle = new Set(dataplane.idleEndpoints(timeoutSeconds * 1000));
     const dead = this.all().filter((session) => isDead(session, idle, now, timeoutSeconds * 1000));
     for (const session of dead) {
-      this.#sessions.delete(session.callId);
+      this.#unlist(session);
       ending?.(session, whySilent(session));
       this.#end(session);
     }
@@ -205,9 +230,7 @@ export class SessionManager {
       this.refused[limit]++;
       throw new SessionError(limit === 'draining' ? 'draining' : 'full', LIMIT_TEXTS[limit]);
     }
-    const times = { createdAt: now, lastSignalAt: now };
-    const beside = { gates: openGates(), subscriptions: new Map(), attached: new Set<never>() };
-    const session: Session = { callId, ...times, ...beside, dialogues: [] };
+    const session = newSession(callId, now);
     this.#sessions.set(callId, session);
     return session;
   }
@@ -216,17 +239,24 @@ export class SessionManager {
     this.#over(session);
     this.release(session);
     session.dialogues.length = 0;
-    this.#sessions.delete(session.callId);
+    this.#unlist(session);
+  }
+
+  #unlist({ callId, aliases }: Session): void {
+    if (!this.#sessions.delete(callId)) return;
+    for (const alias of aliases) this.#sessions.delete(alias);
+    this.#aliases -= aliases.length;
   }
 
   #forget(session: Session, dialogues: readonly Dialogue[]): void {
     for (const dialogue of dialogues) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
     if (session.dialogues.length > 0) return;
-    this.#sessions.delete(session.callId);
+    this.#unlist(session);
     this.#over(session);
   }
 
   #changed(session: Session): void {
+    markEndpoints(session);
     reconnectSubscriptions(this.#options, session);
     for (const attachment of session.attached) attachment.changed();
   }
@@ -251,6 +281,7 @@ export class SessionManager {
   #offer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
     const { flags } = request;
     const { dialogue, from } = dialogueOfOffer(session, request);
+    if (heed(session, dialogue, from, flags)) this.#reconnect(session);
     const [offerer, answerer] = parties(dialogue, from);
     offerer.tag = request.fromTag;
     offerer.label = flags.label ?? offerer.label;
@@ -308,6 +339,7 @@ export class SessionManager {
   #answer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
     const { flags } = request;
     const { dialogue, from } = dialogueOfAnswer(session, request);
+    if (heed(session, dialogue, from === 'a' ? 'b' : 'a', flags)) this.#reconnect(session);
     const [offerer, answerer] = parties(dialogue, from);
     // Two phones may answer one offer: the last has the call.
     const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
@@ -394,8 +426,3 @@ export class SessionManager {
 }
 
 const KEYLESS_ANSWER = 'the answer asks for SRTP but carries neither a fingerprint nor a crypto suite that was offered';
-
-function refused(side: Side, mid: string | undefined): ComposedLine {
-  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false, coded: false };
-  return { side, codecs: undefined, rejected: true, mid, ...nothing };
-}

@@ -1,8 +1,10 @@
+export type { Dialect } from './dialect.ts';
 export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
 export type { Gates } from './gates.ts';
 export { LIMIT_TEXTS, NodeLoad, type LimitName } from './load.ts';
-export { SessionManager, type ManagerOptions } from './manager.ts';
+export { SessionManager } from './manager.ts';
+export type { ManagerOptions } from './options.ts';
 export type { SdpRequest } from './requests.ts';
 export {
   SessionError,
@@ -16,4 +18,5 @@ export {
 export type { Ending } from './silence.ts';
 export { answerSubscription, subscribe, unsubscribe } from './subscriptions.ts';
 export { setUpCaches } from './set-up-caches.ts';
+export type { TransformMedia } from './transformations.ts';
 export { sharedFlags } from './shared-flags.ts';

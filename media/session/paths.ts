@@ -1,7 +1,7 @@
 import { isEvent, isSpeech, sameCodec, type Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
 import { codableFormats, pathBetween } from './formats.ts';
-import { gateOf } from './gates.ts';
+import { gateOf, openGates } from './gates.ts';
 import type { Dialogue, Line, Session, Side } from './session.ts';
 
 /** Both directions of a line, as it was last agreed on and as its parties are held back now. */
@@ -19,12 +19,24 @@ export function connectLine(dataplane: Dataplane, session: Session, dialogue: Di
       agreed.speech !== undefined,
     );
     const events = codecs.filter(isEvent).map(({ pt, clockRate }) => ({ pt, clockRate }));
-    const gate = gateOf([session.gates, dialogue[from].gates], events, agreed.passing);
+    const gates = [session.gates, dialogue[from].gates];
+    const { echo } = dialogue;
+    if (echo?.[from] === true && !agreed.passing) {
+      // In a stream of ours, where it can be coded: nobody likes to find its own SSRC (RFC 3550 §8.2).
+      const self = endOf(sender, undefined);
+      const back = pathBetween({ ...self, codecs }, self, true);
+      dataplane.setPath(sender.endpoint, sender.endpoint, { ...back, ...gateOf(gates, events, false) });
+      continue;
+    }
+    if (echo) gates.push({ ...openGates(), dropped: true });
+    const gate = gateOf(gates, events, agreed.passing);
+    const ownReports = session.ownReports && path.mode === 'relay' && !agreed.passing;
     const codable =
-      path.mode === 'relay' && receiver.insertable && !agreed.passing
+      path.mode === 'relay' && (receiver.insertable || ownReports) && !agreed.passing
         ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs) }
         : {};
-    dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable });
+    const reports = ownReports ? { ownReports } : {};
+    dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable, ...reports });
   }
 }
 
@@ -37,7 +49,7 @@ function endOf(side: Side, chosen: Codec | undefined) {
 }
 
 /** An answerer sends by our offer's numbers too, whatever it calls the formats itself. */
-function senderCodecs(side: Side, offered: boolean): readonly Codec[] {
+export function senderCodecs(side: Side, offered: boolean): readonly Codec[] {
   if (offered) return side.codecs;
   const numbers = new Set(side.codecs.map(({ pt }) => pt));
   const accepted = side.offered.filter(

@@ -8,11 +8,18 @@ import type { RemoteMedia, SdesLine } from './remote-media.ts';
 /** A call on this node: one ng call-id. */
 export interface Session {
   readonly callId: string;
+  /** Names of calls that have become a part of this one. */
+  aliases: readonly string[];
   /** Epoch ms. */
   readonly createdAt: number;
   lastSignalAt: number;
   /** Of everybody, beside each party's own. */
   readonly gates: Gates;
+  /** IP_TOS that offers and answers want, and whether endpoints have it. */
+  tos: number | undefined;
+  marked: boolean;
+  /** RTCP of the parties ends here; reports are ours. */
+  ownReports: boolean;
   readonly dialogues: Dialogue[];
   /** By their to-tags. */
   readonly subscriptions: Map<string, Subscription>;
@@ -27,6 +34,8 @@ export interface Attachment {
   changed(): void;
   /** The call is over; its endpoints still stand. */
   ended(): void;
+  /** The call has become a part of another one. */
+  merged(into: Session): void;
 }
 
 /** Somebody who gets copies of what parties of the call send. */
@@ -45,6 +54,8 @@ export interface SubscribedLine {
   index: number;
   /** The subscriber wants it. */
   on: boolean;
+  /** Something of it is coded for the subscriber. */
+  coded: boolean;
 }
 
 /** o= and s= of a description, without their names. */
@@ -56,7 +67,9 @@ export interface Heading {
 /** Two parties of a call that hear each other. Forking makes several with the same first party. */
 export interface Dialogue {
   /** Its number among those that the call has had, from 0. */
-  readonly serial: number;
+  serial: number;
+  /** Who has left it for another party (ng's `connect`), on which side; who remains hears nobody. */
+  left: { readonly which: 'a' | 'b'; readonly tag: string | undefined } | undefined;
   /** `a` is only heard (ng's `publish`); there is nobody else. */
   readonly published: boolean;
   readonly viaBranch: string | undefined;
@@ -64,6 +77,8 @@ export interface Dialogue {
   /** Its tag comes with the first answer. */
   readonly b: Party;
   readonly lines: Line[];
+  /** Who gets back what it sends; who does not is not heard by anybody. Undefined: the two hear each other. */
+  echo: { readonly a: boolean; readonly b: boolean } | undefined;
   /** Epoch ms: deleted, but media goes on until then (`delete-delay`). */
   deleteAt: number | undefined;
 }
@@ -97,8 +112,8 @@ export interface Line {
 }
 
 export interface Agreed {
-  /** Who had offered. */
-  readonly from: 'a' | 'b';
+  /** Who had offered; nobody where two parties were connected. */
+  readonly from: 'a' | 'b' | undefined;
   /** Undefined: packets pass as they are. */
   readonly speech: { readonly a: Codec; readonly b: Codec } | undefined;
   /** SRTP goes through unopened. */
@@ -146,6 +161,20 @@ export interface Side {
 const NOTHING: readonly never[] = [];
 const NOBODYS: ReadonlySet<SrtpKey> = new Set();
 const NO_CODING: CodingPolicy = { accepted: [], engaged: false, repacked: false };
+
+export function newSession(callId: string, now: number): Session {
+  const times = { createdAt: now, lastSignalAt: now };
+  const wishes = { tos: undefined, marked: false, ownReports: false, gates: openGates() };
+  return {
+    callId,
+    aliases: NOTHING,
+    ...times,
+    ...wishes,
+    subscriptions: new Map(),
+    attached: new Set(),
+    dialogues: [],
+  };
+}
 
 export function newSide(): Side {
   return {

@@ -1,5 +1,6 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
 import { BoundedCache, type CacheCounters } from './bounded-cache.ts';
+import type { Dialect } from './dialect.ts';
 import { readFlags, receivedFrom, text, type MediaFlags } from './flags.ts';
 
 /** What differs from call to call, in its canonical spelling; nothing else of it concerns the flags. */
@@ -26,14 +27,14 @@ export function sharedFlagsCounters(): CacheCounters {
  * {@link readFlags}, once for what a proxy asks for every call: its requests differ in what names the call, and in
  * nothing else. The calls share the answer. Never throws.
  */
-export function sharedFlags(command: Readonly<Record<string, Bencode>>): MediaFlags {
-  const asked: Bencode[] = [];
+export function sharedFlags(command: Readonly<Record<string, Bencode>>, dialect: Dialect = '10.5'): MediaFlags {
+  const asked: Bencode[] = [dialect];
   for (const key in command) if (!OF_THE_CALL.has(key)) asked.push(key, command[key] as Bencode);
   const key = JSON.stringify(asked);
   let flags = known.get(key);
   if (!flags) {
     const { label: _label, 'received-from': _from, ...common } = command;
-    flags = readFlags(common);
+    flags = readFlags(common, dialect);
     if (key.length > MAX_KEY) return withOwn(flags, command);
     known.set(key, flags);
   }

@@ -6,6 +6,7 @@ import { newHeading, ofOurs, plainText } from './copy-text.ts';
 import type { MediaFlags } from './flags.ts';
 import { offeredCodecs } from './formats.ts';
 import { chooseInterface } from './interfaces.ts';
+import { codingFor } from './copy-coding.ts';
 import type { CopyParts } from './publications.ts';
 import type { RemoteMedia } from './remote-media.ts';
 import { translate, understand } from './requests.ts';
@@ -52,7 +53,7 @@ export interface Subscribed {
   readonly copies: readonly OfferedCopy[];
 }
 
-const MAX_SUBSCRIPTIONS = 32;
+export const MAX_SUBSCRIPTIONS = 32;
 const MAX_LINES = 32;
 
 /** A `sendonly` offer of what the parties send. @throws SessionError; nobody new has subscribed then. */
@@ -104,7 +105,7 @@ export function answerSubscription(
   const subscription = find(session, toTag);
   const { remote } = understand({ sdp, flags });
   const failed = new SessionError('bad-request', 'Failed to process subscription answer');
-  if (subscription.lines.some(({ side }, index) => !acceptable(side, remote.media[index], flags))) throw failed;
+  if (subscription.lines.some((line, index) => !acceptable(session, line, remote.media[index], flags))) throw failed;
   try {
     for (const [index, line] of subscription.lines.entries()) {
       const media = remote.media[index];
@@ -184,10 +185,10 @@ function sourcesOf(session: Session, tag: string): Source[] {
   });
 }
 
-/** Nothing is coded for a subscriber, and no candidates pass. */
+/** No candidates pass. */
 function offering({ flags }: SubscribeRequest): MediaFlags {
   const ice = flags.ice === 'optional' || flags.ice === 'force-relay' ? 'force' : flags.ice;
-  return { ...flags, ice, codec: { ...flags.codec, transcode: [] } };
+  return { ...flags, ice };
 }
 
 function chosen(request: SubscribeRequest, { remote }: Source, interfaces: readonly string[]): string {
@@ -199,11 +200,11 @@ function chosen(request: SubscribeRequest, { remote }: Source, interfaces: reado
 /** The line of that number, whatever it was for before. */
 function lineFor(subscription: Subscription, at: number, { copy: { tag, index } }: Source): SubscribedLine {
   const line = subscription.lines[at];
-  if (!line) return (subscription.lines[at] = { side: newSide(), tag, index, on: false });
+  if (!line) return (subscription.lines[at] = { side: newSide(), tag, index, on: false, coded: false });
   if (line.tag === tag && line.index === index) return line;
   // With the endpoint ends what ends there.
   closeSide(line.side);
-  return Object.assign(line, { tag, index, on: false });
+  return Object.assign(line, { tag, index, on: false, coded: false });
 }
 
 function offerLine(
@@ -230,10 +231,16 @@ function offerLine(
 }
 
 /**
- * Whether the subscriber takes what is sent as it is: all formats of the offer or, with `allow-transcoding`, one of them at
- * least (nothing is transcoded for it). What is to be encrypted needs a key.
+ * Whether the subscriber can get what is sent: it takes all formats of the offer or, with `allow-transcoding`, one of them,
+ * or one into which what is sent can be coded. What is to be encrypted needs a key.
  */
-function acceptable(side: Side, media: RemoteMedia | undefined, flags: MediaFlags): boolean {
+function acceptable(
+  session: Session,
+  line: SubscribedLine,
+  media: RemoteMedia | undefined,
+  flags: MediaFlags,
+): boolean {
+  const { side } = line;
   if (!media || media.rejected) return true;
   if (media.carriage !== 'rtp') return false;
   const keyed =
@@ -241,21 +248,32 @@ function acceptable(side: Side, media: RemoteMedia | undefined, flags: MediaFlag
     media.sdes.some(({ tag, key }) => side.sdes.some((own) => own.tag === tag && own.key.suite === key.suite));
   if ((isSecure(side.protocol) || isSecure(media.protocol)) && !keyed) return false;
   const taken = side.codecs.filter((codec) => media.codecs.some((other) => sameCodec(other, codec)));
-  return flags.flags.has('allow-transcoding') ? taken.some(isSpeech) : taken.length === side.codecs.length;
+  if (!flags.flags.has('allow-transcoding')) return taken.length === side.codecs.length;
+  return taken.some(isSpeech) || sidesOf(session, line).some((source) => codingFor(source, media) !== undefined);
 }
 
 /** From every endpoint at which the party may be heard: forking gives it several. */
 function connect(dataplane: CopyParts['dataplane'], session: Session, { lines }: Subscription): void {
   for (const line of lines) {
-    const { endpoint } = line.side;
+    const { endpoint, remote, flags } = line.side;
     if (!endpoint) continue;
-    for (const dialogue of session.dialogues) {
-      for (const which of ['a', 'b'] as const) {
-        const source = dialogue.lines[line.index]?.[which].endpoint;
-        if (source && dialogue[which].tag === line.tag) dataplane.tap(source, endpoint, line.on);
-      }
+    line.coded = false;
+    for (const source of sidesOf(session, line)) {
+      if (!source.endpoint) continue;
+      const coding = flags?.flags.has('allow-transcoding') === true ? codingFor(source, remote) : undefined;
+      dataplane.tap(source.endpoint, endpoint, line.on, line.on ? coding : undefined);
+      line.coded ||= line.on && coding !== undefined;
     }
   }
+}
+
+/** The ends of the party whose media it is, in all its branches. */
+function sidesOf(session: Session, { tag, index }: SubscribedLine): Side[] {
+  return session.dialogues.flatMap((dialogue) =>
+    (['a', 'b'] as const).flatMap((which) =>
+      dialogue[which].tag === tag ? (dialogue.lines[index]?.[which] ?? []) : [],
+    ),
+  );
 }
 
 function closeSide(side: Side | undefined): void {

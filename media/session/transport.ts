@@ -157,7 +157,7 @@ function cryptoSpec(side: Side): CryptoSpec {
   const { remote } = side;
   if (side.dtls && remote && remote.fingerprints.length > 0 && (isSecure(remote.protocol) || isSecure(side.protocol)))
     return { type: 'dtls', role: side.role ?? 'server', fingerprints: remote.fingerprints };
-  const [theirs] = remote?.sdes ?? [];
+  const theirs = chosenOf(side) ?? remote?.sdes[0];
   const sameSuite = side.sdes.filter(({ key }) => key.suite === theirs?.key.suite);
   // An answer by another number than that of its suite means our key of the suite, as rtpengine takes it.
   const ours = sameSuite.find(({ tag }) => tag === theirs?.tag) ?? sameSuite.find(({ key }) => !side.foreign.has(key));
@@ -165,12 +165,14 @@ function cryptoSpec(side: Side): CryptoSpec {
   return { type: 'none' };
 }
 
-/** The party's key of the line that was chosen. */
-function copyKeyOf({ remote, sdes }: Side): Pick<RemoteSpec, 'copyKey'> {
-  const theirs = remote?.sdes.find(({ tag, key }) =>
-    sdes.some((own) => own.tag === tag && own.key.suite === key.suite),
-  );
+function copyKeyOf(side: Side): Pick<RemoteSpec, 'copyKey'> {
+  const theirs = chosenOf(side);
   return theirs ? { copyKey: theirs.key } : {};
+}
+
+/** The party's line that was chosen: it need not be its first, where a key passes. */
+function chosenOf({ remote, sdes }: Side): Side['sdes'][number] | undefined {
+  return remote?.sdes.find(({ tag, key }) => sdes.some((own) => own.tag === tag && own.key.suite === key.suite));
 }
 
 export function isSecure(protocol: string): boolean {

@@ -44,11 +44,14 @@ const OWN: Readonly<Record<string, string>> = {
   --listen-http HOST:PORT    the same over HTTP and WebSocket (default: off)
   --dtmf-log-dest HOST:PORT  where DTMF events go as JSON datagrams
   --delete-delay SECONDS     between an ng delete and the end of its call (default: 30)
+  --ng-dialect 10.5|26       whose ng is spoken where releases differ (default: 10.5)
   --recording-dir FOLDER     where calls are recorded that are asked for (default: none are)
+  --recording-max-bytes N    of all recordings there; above it nothing more is recorded (default: no limit)
   --interface IF         ADDRESS, NAME/ADDRESS or NAME/ADDRESS!ADVERTISED; may be repeated, the first is the default
   --port-min N           first RTP port (default: 20000)
   --port-max N           last RTP port (default: 23999)
   --webrtc-port N        the one UDP port of all WebRTC legs (default: 19001)
+  --tos N                IP_TOS of media, 0 to 255 (default: 184, expedited forwarding)
   --floor auto|native    which packet path (kernel: in a later version)
   --threads N            media threads (default: 1)
   --registry URL         where to send heartbeats; none without it

@@ -132,6 +132,11 @@ const mediaFields = z.strictObject({
   listenHttpNg: address.optional(),
   /** Of each of the two. */
   maxNgConnections: z.int().min(1).max(10_000).default(1000),
+  /** Whose ng is spoken where releases of rtpengine contradict each other: that of 10.5, or of 26 and its like. */
+  ngDialect: z.preprocess(
+    (value) => (typeof value === 'number' ? String(value) : value),
+    z.enum(['10.5', '26']).default('10.5'),
+  ),
   /** Between an ng `delete` that does not say it itself and the end of the call. */
   deleteDelaySeconds: z.int().min(0).default(30),
   /** Where every DTMF event is sent as a JSON datagram. */
@@ -140,6 +145,8 @@ const mediaFields = z.strictObject({
   dtmfLogNgTcp: z.boolean().default(false),
   /** Where `start recording` and `record-call` write; without it nothing is recorded. */
   recordingDir: z.string().min(1).optional(),
+  /** Of all that lies there; above it nothing more is recorded. */
+  recordingMaxBytes: z.int().min(1_000_000).optional(),
   events: z
     .strictObject({
       /** Each gets every event as a POST. */
@@ -156,6 +163,8 @@ const mediaFields = z.strictObject({
   portMin: port.default(20_000),
   portMax: port.default(23_999),
   webrtcPort: port.default(19_001),
+  /** IP_TOS of media, and the traffic class of IPv6: 184 is expedited forwarding. */
+  tos: z.int().min(0).max(255).default(184),
   floor: z.enum(['auto', 'kernel', 'native']).default('auto'),
   threads: z.int().min(1).max(64).default(1),
   metrics: hostPort('127.0.0.1:9111'),

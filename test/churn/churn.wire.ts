@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { realService } from '../media/ng/node.ts';
 import { until } from '../support/until.ts';
-import { copyOperations } from '../../media/ng/mod.ts';
+import { connectOperations, copyOperations, transformOperations } from '../../media/ng/mod.ts';
 import { bencodeBytes, decodeBencode } from '../../vocabulary/mod.ts';
 import { assertNothingLeft } from './back-to-zero.ts';
 import { churn } from './churn.ts';
@@ -43,7 +43,11 @@ describe('2,000 calls of every kind, set up and torn down in random order', func
     // By now the runner has set its own timer.
     await new Promise((resolve) => setImmediate(resolve));
     const atFirst = resources();
-    const { plane, manager, service } = realService(15_800, {}, copyOperations);
+    const { plane, manager, service } = realService(15_800, {}, (sessions) => ({
+      ...copyOperations(sessions),
+      ...connectOperations(sessions),
+      ...transformOperations(sessions),
+    }));
     let cookie = 0;
     const ask = (command: Parameters<typeof bencodeBytes>[0]): Reply => {
       let reply: Reply = {};

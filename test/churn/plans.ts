@@ -155,8 +155,11 @@ const PLANS: Readonly<Record<string, (call: Call) => Generator<Step, void, Reply
     const one = { 'call-id': call.id, 'to-tag': 's' };
     const offer: Reply = yield { ask: { command: 'subscribe request', 'from-tag': 'a', ...one }, result: 'any' };
     if (offer['result'] === 'ok') {
-      const text = sdp(phone(call.port(), 'recvonly'));
-      const flags = call.pick(2) === 0 ? ['allow-transcoding'] : [];
+      // What it does not take is coded for it.
+      const coded = call.pick(2) === 0;
+      const taken = phone(call.port(), 'recvonly').map((line) => (coded ? line.replace(' 0 8 101', ' 8') : line));
+      const text = sdp(taken);
+      const flags = coded ? ['allow-transcoding'] : [];
       yield { ask: { command: 'subscribe answer', ...one, sdp: text, flags }, result: 'ok' };
       yield* call.speak(toA);
       yield* call.speak(toB);
@@ -172,6 +175,45 @@ const PLANS: Readonly<Record<string, (call: Call) => Generator<Step, void, Reply
     yield { ask: { command: 'subscribe request', 'call-id': call.id, 'from-tag': 'p' }, result: 'any' };
     // Some are silent from here on.
     if (call.pick(4) > 0) yield* call.end();
+  },
+
+  /** Of two calls, which become one; some come back. */
+  *connected(call) {
+    const calls = ['x', 'y'].map((name) => new Call(`${call.id}-${name}`, call.pick));
+    const tags = (name: string): Keys => ({ 'from-tag': `${name}1`, 'to-tag': `${name}2` });
+    const ends: string[] = [];
+    for (const [index, name] of ['x', 'y'].entries()) {
+      const one = calls[index] as Call;
+      const inward = name === 'x' && call.pick(3) === 0;
+      const lines = inward ? secure(call.port()) : phone(call.port());
+      yield* one.offer(sdp(lines), PLAIN, { 'from-tag': `${name}1` });
+      ends.push(yield* one.answer(sdp(phone(call.port())), BACK, tags(name), 'any'));
+    }
+    const [x, y] = calls.map(({ id }) => id) as [string, string];
+    const ask = (from: string, to: string, more: Keys = {}): Step => ({
+      ask: { command: 'connect', 'call-id': x, 'from-tag': from, 'to-tag': to, ...more },
+      result: 'any',
+    });
+    yield ask('x1', `y${1 + call.pick(2)}`, { 'to-call-id': y });
+    for (const text of ends) yield* call.speak(text);
+    if (call.pick(2) === 0) yield ask('x1', 'x2');
+    if (call.pick(2) === 0) yield ask('x1', 'y2', { 'to-call-id': y });
+    if (call.pick(2) === 0) yield* (calls[0] as Call).end({ 'from-tag': 'x1', 'to-tag': 'x2' });
+    for (const one of calls.toSorted(() => call.pick(3) - 1)) yield* one.end();
+  },
+
+  *transformed(call) {
+    const format = (codec: string, pt: number): Keys => ({ codec, 'payload type': pt, 'clock rate': 8000 });
+    const codec = [{ input: format('PCMU', 0), output: format('PCMA', 8) }];
+    const destination = { family: 'IP4', address: '127.0.0.1', port: call.port() };
+    const media = Array.from({ length: 1 + call.pick(3) }, () => ({ type: 'audio', codec, destination }));
+    const names = { 'call-id': call.id, 'from-tag': 't' };
+    for (let turn = call.pick(2); turn >= 0; turn--) {
+      const reply: Reply = yield { ask: { command: 'transform', ...names, media }, result: 'ok' };
+      const [{ port } = { port: 0 }] = (reply['media'] ?? []) as unknown as { port: number }[];
+      if (port > 0) for (let i = 0; i < 3; i++) yield { send: rtp(7, 100 + i), port };
+    }
+    yield* call.end();
   },
 
   *hold(call) {

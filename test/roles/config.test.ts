@@ -86,6 +86,16 @@ describe('configuration', () => {
     assert.equal(roleConfig('media', { id: '5' }, {}).section['id'], '5');
   });
 
+  it('takes the dialect of ng as a text, and as the number that YAML makes of it', () => {
+    const dialect = (value?: unknown) =>
+      checkConfig({ media: [value === undefined ? {} : { ngDialect: value }] }, 'x').media[0]?.ngDialect;
+    assert.deepEqual([dialect(), dialect('26'), dialect(26), dialect(10.5)], ['10.5', '26', '26', '10.5']);
+    assert.throws(() => dialect(11), ConfigError);
+    assert.equal(roleConfig('media', { 'ng-dialect': '26' }, {}).section['ngDialect'], '26');
+    const { section } = roleConfig('media', { tos: '0' }, { CAUSEWAY_MEDIA_RECORDING_MAX_BYTES: '5000000' });
+    assert.deepEqual([section['tos'], section['recordingMaxBytes']], [0, 5_000_000]);
+  });
+
   for (const [what, flags, environment, text] of [
     ['a flag', { 'port-min': 'abc' }, {}, '--port-min: media.0.portMin: found "abc", wanted a number'],
     [

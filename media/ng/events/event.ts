@@ -45,7 +45,13 @@ export type MediaEvent =
       readonly volume: number;
     })
   | (About & { readonly type: 'playback-ended'; readonly reason: 'finished' | 'stopped' })
-  | (About & { readonly type: 'recording-closed'; readonly file: string; readonly durationMs: number })
+  | (About & {
+      readonly type: 'recording-closed';
+      readonly file: string;
+      readonly durationMs: number;
+      /** `stopped`, `ended` with its call, `quota`, `failed`. */
+      readonly reason: string;
+    })
   | (OfStream & {
       readonly type: 'quality-alarm';
       readonly state: 'bad' | 'good';
@@ -115,7 +121,7 @@ function detailsOf(event: MediaEvent): Dictionary {
     case 'playback-ended':
       return { reason: event.reason };
     case 'recording-closed':
-      return { file: event.file, duration: Math.round(event.durationMs) };
+      return { file: event.file, duration: Math.round(event.durationMs), reason: event.reason };
     case 'quality-alarm':
       return {
         media: event.media,

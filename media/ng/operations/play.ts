@@ -12,7 +12,7 @@ import { keyTone } from './tone.ts';
 import { readWav } from './wav.ts';
 
 export interface PlayParts {
-  readonly manager: Pick<SessionManager, 'get' | 'insertable'>;
+  readonly manager: Pick<SessionManager, 'get' | 'insertable' | 'dialect'>;
   readonly dataplane: Pick<Dataplane, 'clip' | 'play' | 'stopPlaying' | 'press'>;
   /** @throws Error in words */
   readonly readSound: (path: string) => Promise<Clip>;
@@ -109,7 +109,7 @@ export function playOperations({ manager, dataplane, readSound, publish }: PlayP
       position ??= stopped.positionMs;
       ended(request, listener, 'stopped');
     }
-    const asked = message['last-frame-pos'] !== undefined;
+    const asked = manager.dialect === '26' || message['last-frame-pos'] !== undefined;
     return asked && position !== undefined ? { 'last-frame-pos': position } : {};
   }
 

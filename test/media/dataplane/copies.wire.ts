@@ -99,6 +99,54 @@ describe('copies of what arrives', function () {
     close();
   });
 
+  it('are coded where their receiver does not take what is sent, in one stream of ours', async () => {
+    const { a, b, ea, close } = await call();
+    const c = await peer();
+    const spy = open();
+    spy.configure({ ...PLAIN, rtp: c.at });
+    const pcma = { pt: 8, codec: 'PCMA', clockRate: 8000, channels: 1, ptimeMs: 20 } as const;
+    const coding = {
+      in: [{ ...pcma, pt: 0, codec: 'PCMU' }],
+      out: pcma,
+      dtmf: [],
+      jitter: { minMs: 40, maxMs: 400 },
+      untouched: [{ pt: 9 }],
+    } as const;
+    plane.tap(ea, spy, true, coding);
+    plane.tap(ea, spy, true, coding);
+    assert.deepEqual([plane.totals().taps, plane.totals().transcoders], [1, 1]);
+    const PACKETS = 20;
+    for (let sequence = 0; sequence < PACKETS; sequence++) {
+      a.send(rtp({ sequence, timestamp: sequence * 160, ssrc: 0x1111, payload: Buffer.alloc(160, 0xff) }), ea.rtp);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await until('the coded copies', () => c.heard.length >= PACKETS - 4, 3000, 10);
+    assert.equal(b.heard.length, PACKETS);
+    const [first = assert.fail()] = c.heard;
+    assert.notEqual(first.readUInt32BE(8), 0x1111);
+    for (const [index, packet] of c.heard.entries()) {
+      assert.deepEqual([packet[1]! & 0x7f, packet.length], [8, 172]);
+      assert.equal(packet.readUInt32BE(8), first.readUInt32BE(8));
+      assert.equal(packet.readUInt16BE(2), (first.readUInt16BE(2) + index) & 0xffff);
+      // Silence of A-law for silence of µ-law.
+      assert.ok(packet.subarray(12).every((octet) => octet === 0xd5 || octet === 0x55));
+    }
+    // What it takes comes as it is, what it cannot get not at all.
+    const coded = c.heard.length;
+    const taken = rtp({ pt: 9, sequence: 100, ssrc: 0x1111 });
+    a.send(rtp({ pt: 18, sequence: 99, ssrc: 0x1111 }), ea.rtp);
+    a.send(taken, ea.rtp);
+    await until('what it takes', () => c.heard.some((packet) => packet.equals(taken)), 2000, 10);
+    assert.equal(
+      c.heard.slice(coded).some((packet) => (packet[1]! & 0x7f) === 18),
+      false,
+    );
+    plane.tap(ea, spy, true);
+    assert.equal(plane.totals().transcoders, 0);
+    spy.close();
+    close();
+  });
+
   it('leave with the keys of each who gets one, the one that passes on untouched', async () => {
     const { a, b, ea, eb, close } = await call('keys');
     const c = await peer();

@@ -105,6 +105,7 @@ describe('a WebRTC leg against werift (ICE, DTLS-SRTP)', function () {
           ].join('\r\n'),
         });
         await until('DTLS', () => webrtc.stats().dtls === 'connected', 10_000);
+        assert.match(webrtc.stats().suite ?? '', /^A[A-Z0-9_]+$/);
         const heard: Buffer[] = [];
         phone.on('message', (packet: Buffer) => heard.push(packet));
         for (let i = 0; i < 20; i++) {

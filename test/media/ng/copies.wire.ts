@@ -19,6 +19,8 @@ const FLAGS = [
   ...['--metrics', '127.0.0.1:18802', '--listen-ng', '127.0.0.1:18803', '--listen-tcp-ng', '127.0.0.1:18804'],
 ];
 
+const QUOTA = ['--recording-max-bytes', '100000000', '--ng-dialect', '10.5'];
+
 type Reply = Record<string, unknown>;
 
 /** Sends at a rate that no queue of this machine minds. */
@@ -52,7 +54,7 @@ describe('copies of a call, asked for over ng', function () {
   }
 
   it('reach a subscriber, and a file that has every packet', async () => {
-    await using node = new RoleProcess(['media', ...FLAGS, '--recording-dir', join(folder, 'rec')]);
+    await using node = new RoleProcess(['media', ...FLAGS, '--recording-dir', join(folder, 'rec'), ...QUOTA]);
     await node.ready('media-1');
     using ng = control();
     const { ask } = ng;
@@ -110,6 +112,7 @@ describe('copies of a call, asked for over ng', function () {
     };
     await metrics(/^causeway_media_taps\{.*\} 2$/m);
     await metrics(/^causeway_media_recordings\{.*\} 1$/m);
+    await metrics(/^causeway_media_recording_disk_bytes\{.*\} [0-9]+$/m);
     // After it nobody gets anything.
     await ask({ command: 'unsubscribe', 'to-tag': 'srs' });
     a.send(1, PACKETS, forA.towardsA);
@@ -120,9 +123,10 @@ describe('copies of a call, asked for over ng', function () {
     await ask({ command: 'delete', 'delete-delay': 0 });
     await soon(() => ng.text.includes('"notify":"onRecordingClosed"'));
     const event = /\{"notify":"onRecordingClosed".*?\}\}/.exec(ng.text)?.[0] ?? '';
-    const { file, duration, callId } = (
-      JSON.parse(event) as { data: { file: string; duration: number; callId: string } }
+    const { file, duration, callId, reason } = (
+      JSON.parse(event) as { data: { file: string; duration: number; callId: string; reason: string } }
     ).data;
+    assert.equal(reason, 'ended');
     assert.equal(callId, 'w/1');
     assert.ok(duration > 0 && duration < 30_000);
     assert.match(file, /\/rec\/pcaps\/w%2F1-[0-9a-f]{16}\.pcap$/);

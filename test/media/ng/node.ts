@@ -65,18 +65,19 @@ export function realService(
   base: number,
   options: Partial<ServiceOptions> = {},
   operations: (manager: SessionManager, plane: Dataplane, publish: NgService['publish']) => Operations = () => ({}),
+  threads = 1,
 ) {
   const plane: Dataplane = createDataplane({
     interfaces: [{ name: 'default', address: '127.0.0.1', advertised: '127.0.0.1' }],
     portMin: base,
     portMax: base + 99,
     webrtcPort: base + 101,
-    threads: 1,
+    threads,
   });
   const manager = new SessionManager({
     dataplane: plane,
     interfaces: ['default'],
-    maxSessions: 20,
+    maxSessions: 40,
     timeoutSeconds: 60,
   });
   let cookies = 0;

@@ -69,7 +69,11 @@ describe('the reply to query, in the shape of rtpengine 10.5', () => {
               stats_out: { packets: 0, bytes: 0 },
               details: { 'packets lost': 0, 'jitter ms': 0 },
             },
-            stream(20_003, {}, ['RTCP']),
+            {
+              ...stream(20_003, {}, ['RTCP'], { 'last packet': CREATED }),
+              stats: { packets: 0, bytes: 0, errors: 0 },
+              stats_out: { packets: 0, bytes: 0 },
+            },
           ],
           flags: ['send', 'recv'],
         },
@@ -163,6 +167,20 @@ describe('the reply to query, in the shape of rtpengine 10.5', () => {
     assert.equal((statistics['interfaces'] as unknown as Json[])[0]?.['name'], 'default');
     assert.equal(Object.keys(statistics['intervalstatistics'] ?? {}).length, 3 + 24 * 6);
     assert.equal(statistics['intervalstatistics']?.['avgstart recordingdelay'], '0.000000');
+  });
+
+  it('to statistics says of each interface how many of its ports are in use', () => {
+    const totals = { ...NO_TOTALS, portsInUse: 6, portsTotal: 100, portsByInterface: { inside: 2, outside: 4 } };
+    const both = ['inside', 'outside'].map((name) => ({ name, address: '127.0.0.1', min: 1, max: 100 }));
+    const { interfaces } = service.statistics.reply(totals, 0, both, 0) as unknown as { interfaces: { ports: Json }[] };
+    const range = { min: 1, max: 100, totals: 100, free: 94 };
+    assert.deepEqual(
+      interfaces.map(({ ports }) => ports),
+      [
+        { ...range, used: 2, used_pct: '2.00' },
+        { ...range, used: 4, used_pct: '4.00' },
+      ],
+    );
   });
 
   it('to statistics shows the last full minute', () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { basename } from 'node:path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, it } from 'mocha';
 import { recordingOperations } from '../../../media/ng/mod.ts';
 import { metadataText } from '../../../media/recording/metadata.ts';
-import { Recordings, type ClosedRecording } from '../../../media/recording/mod.ts';
+import { openRecordingFolder, Recordings, type ClosedRecording } from '../../../media/recording/mod.ts';
 import { recordingName } from '../../../media/recording/names.ts';
 import { explain } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
@@ -17,15 +19,18 @@ function node() {
   const plane = new PlaneDouble();
   const written = new Map<string, string>();
   const closed: ClosedRecording[] = [];
+  const disk = { used: 0, written: 0 };
   let files = 0;
   const folder = {
     pcap: (name: string) => `/rec/${name}.pcap`,
+    usedBytes: () => Promise.resolve(disk.used),
     writeMetadata: (name: string, text: string) => Promise.resolve(void written.set(name, text)),
   };
   const recordings = new Recordings({
     ...{ dataplane: plane, folder, now: () => service.time.now },
     unique: () => String(++files).padStart(16, '0'),
     closed: (one) => closed.push(one),
+    quota: { limitBytes: 1000, written: () => disk.written },
   });
   const refused: string[] = [];
   const service = pureService(
@@ -47,7 +52,7 @@ function node() {
     );
     return reply['error-reason'] ?? reply['result'];
   };
-  return { plane, recordings, written, closed, refused, ask, service };
+  return { plane, disk, recordings, written, closed, refused, ask, service };
 }
 
 describe('recordings', () => {
@@ -66,12 +71,13 @@ describe('recordings', () => {
     ask({ command: 'delete' });
     assert.equal(plane.recordings.size, 0);
     await recordings.close();
-    assert.deepEqual(closed, [{ callId: 'c', file, durationMs: 5000, error: undefined }]);
+    assert.deepEqual(closed, [{ callId: 'c', file, durationMs: 5000, reason: 'ended', error: undefined }]);
     assert.deepEqual(written.get('c-0000000000000001')?.split('\n'), [
       'call-id: c',
       `file: ${file}`,
       'started: 2026-11-20T16:19:00.600Z',
       'ended: 2026-11-20T16:19:05.600Z',
+      'reason: ended',
       'packets: 3',
       'bytes: 600',
       'stream: 1 audio 127.0.0.1:20004 127.0.1.1:6000 0=PCMU/8000,101=telephone-event/8000 a',
@@ -125,7 +131,11 @@ describe('recordings', () => {
     const plane = new PlaneDouble();
     const recordings = new Recordings({
       ...{ dataplane: plane, now: () => 0, unique: () => 'x', closed: (one) => closed.push(one) },
-      folder: { pcap: (name) => name, writeMetadata: () => Promise.reject(new Error('no room')) },
+      folder: {
+        pcap: (name) => name,
+        usedBytes: () => Promise.resolve(0),
+        writeMetadata: () => Promise.reject(new Error('no room')),
+      },
     });
     const { service } = pureService({}, 10, () => recordingOperations(recordings), plane);
     const ask = (text: object) => service.handlePlain(Buffer.from(JSON.stringify(text)), CALLER, () => undefined);
@@ -145,6 +155,44 @@ describe('recordings', () => {
       service.handlePlain(Buffer.from(text), CALLER, (bytes) => replies.push(bytes.toString()));
     }
     assert.deepEqual(replies.slice(1), ['{"result":"ok"}', '{"result":"ok"}', '{"result":"ok"}']);
+  });
+
+  it('end, and do not begin, when all that lies there has the size that it may have', async () => {
+    const { ask, disk, recordings, closed, refused } = node();
+    disk.used = 700;
+    disk.written = 5000;
+    await recordings.measure();
+    ask({ command: 'offer', sdp: OFFER, 'record-call': 'yes' });
+    disk.written += 299;
+    recordings.enforceQuota();
+    assert.deepEqual([recordings.usedBytes, recordings.size], [999, 1]);
+    disk.written++;
+    recordings.enforceQuota();
+    assert.equal(recordings.size, 0);
+    assert.equal(ask({ command: 'start recording' }), 'The quota of recordings is used up');
+    // The call goes on without.
+    assert.equal(ask({ command: 'answer', 'to-tag': 'b', sdp: ANSWER, 'record-call': 'on' }), 'ok');
+    assert.deepEqual([recordings.refused, refused.length], [2, 2]);
+    // Somebody has taken recordings away.
+    disk.used = 0;
+    await recordings.measure();
+    assert.equal(ask({ command: 'start recording' }), 'ok');
+    ask({ command: 'stop recording' });
+    await recordings.close();
+    assert.deepEqual(
+      closed.map(({ reason }) => reason),
+      ['quota', 'stopped'],
+    );
+  });
+
+  it('are counted with all that lies in their folder', async () => {
+    const at = mkdtempSync(join(tmpdir(), 'causeway-recording-'));
+    const folder = openRecordingFolder(at);
+    assert.equal(await folder.usedBytes(), 0);
+    for (let i = 0; i < 40; i++) writeFileSync(folder.pcap(String(i)), Buffer.alloc(10));
+    await folder.writeMetadata('0', 'twelve bytes');
+    assert.equal(await folder.usedBytes(), 412);
+    rmSync(at, { recursive: true });
   });
 
   it('have names that are safe and tell the call', () => {
@@ -174,6 +222,7 @@ describe('recordings', () => {
       file: 'x',
       startedAt: 0,
       endedAt: 0,
+      reason: 'failed',
       streams: ['1 audio\u001b[2J'],
     };
     const text = metadataText({
@@ -181,7 +230,7 @@ describe('recordings', () => {
       metadata: ['k\n'.repeat(9000)],
       result: { packets: 0, bytes: 0, error: 'full' },
     });
-    assert.equal(text.split('\n').length, 10);
+    assert.equal(text.split('\n').length, 11);
     assert.match(text, /^call-id: a {2}file: \/etc\/passwd\n/);
     assert.match(text, /^error: full$/m);
   });

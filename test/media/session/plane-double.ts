@@ -9,12 +9,14 @@ import {
   type PathSpec,
   type Recording,
   type RemoteSpec,
+  type TapCoding,
 } from '../../../media/dataplane/mod.ts';
 
 export interface OpenEnd {
   readonly id: number;
   readonly spec: EndpointSpec;
   remote: RemoteSpec | undefined;
+  tos?: number | undefined;
 }
 
 /** A packet path without packets: it remembers what is open and connected, and a test says what is silent. */
@@ -31,6 +33,8 @@ export class PlaneDouble implements Dataplane {
   readonly pressed: { readonly endpoint: number; readonly key: KeyPress }[] = [];
   /** `from to` of the copies. */
   readonly taps = new Set<string>();
+  /** Of copies that are coded. */
+  readonly codings = new Map<string, TapCoding>();
   /** Files, and the endpoints that are recorded in them. */
   readonly recordings = new Map<string, Set<number>>();
   diskFull = false;
@@ -55,6 +59,8 @@ export class PlaneDouble implements Dataplane {
       rtp: { address, port },
       rtcp: spec.socket === 'pair' ? { address, port: port + 1 } : undefined,
       configure: (remote) => (end.remote = remote),
+      move: (affinity) => void Object.assign(end, { spec: { ...end.spec, affinity } }),
+      mark: (tos) => (end.tos = tos),
       stats: () => ({
         received: { packets: 0, bytes: 0, lost: 0, jitterMs: 0 },
         sent: { packets: 0, bytes: 0 },
@@ -69,14 +75,23 @@ export class PlaneDouble implements Dataplane {
       }),
       close: () => {
         if (this.open.delete(end.id)) this.portsLeft++;
-        for (const tap of this.taps) if (tap.split(' ').includes(String(end.id))) this.taps.delete(tap);
+        const ofIt = (key: string) => key.split(' ').includes(String(end.id));
+        for (const list of [this.taps, this.codings, this.paths])
+          for (const key of list.keys()) if (ofIt(key)) list.delete(key);
       },
     };
   }
 
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void {
-    if (path) this.paths.set(`${from.id} ${to.id}`, path);
-    else this.paths.delete(`${from.id} ${to.id}`);
+    const key = `${from.id} ${to.id}`;
+    if (!path) {
+      this.paths.delete(key);
+      return;
+    }
+    // One that leaves an endpoint takes the place of another.
+    for (const other of this.paths.keys())
+      if (other !== key && other.startsWith(`${from.id} `)) this.paths.delete(other);
+    this.paths.set(key, path);
   }
 
   clip(samples: Int16Array, rate: number): Clip {
@@ -102,9 +117,12 @@ export class PlaneDouble implements Dataplane {
     this.pressed.push({ endpoint: to.id, key });
   }
 
-  tap(from: Endpoint, to: Endpoint, on: boolean): void {
-    if (on) this.taps.add(`${from.id} ${to.id}`);
-    else this.taps.delete(`${from.id} ${to.id}`);
+  tap(from: Endpoint, to: Endpoint, on: boolean, coding?: TapCoding): void {
+    const key = `${from.id} ${to.id}`;
+    if (on) this.taps.add(key);
+    else this.taps.delete(key);
+    if (on && coding) this.codings.set(key, coding);
+    else this.codings.delete(key);
   }
 
   openRecording(file: string): Recording {

@@ -159,8 +159,52 @@ describe('subscriptions to the media of a call', () => {
       );
     assert.equal(answer('0'), 'Failed to process subscription answer');
     assert.equal(answer('0', ['allow-transcoding']), 'ok');
-    assert.equal(answer('8', ['allow transcoding']), 'Failed to process subscription answer');
+    assert.equal(answer('8'), 'Failed to process subscription answer');
+    assert.equal(answer('9', ['allow transcoding']), 'Failed to process subscription answer');
     assert.equal(answer('0 101'), 'ok');
+  });
+
+  it('are of all the parties that a list or flags name', () => {
+    const { ask, call } = node();
+    call();
+    const tags = (keys: Message) => ask({ command: 'subscribe request', ...keys })['from-tags'];
+    assert.deepEqual(tags({ 'from-tags': ['b', 'a'] }), ['b', 'a']);
+    assert.deepEqual(tags({ flags: ['from-tags-a', 'from-tags-b'] }), ['a', 'b']);
+  });
+
+  it('are coded where that is allowed, and where the subscriber does not take what is sent', () => {
+    const { ask, call, plane } = node();
+    call();
+    const offer = ask({ command: 'subscribe request', 'from-tag': 'a', 'to-tag': 's', codec: { transcode: ['opus'] } });
+    assert.match(String(offer['sdp']), /^m=audio \d+ RTP\/AVP 0 96 101\r\n[^]*a=rtpmap:96 opus\/48000\/2/m);
+    const answer = (formats: string, more = '', flags = ['allow-transcoding']) =>
+      ask({
+        ...{ command: 'subscribe answer', 'to-tag': 's', flags },
+        sdp: `v=0\r\no=- 1 1 IN IP4 127.0.1.3\r\ns=-\r\nc=IN IP4 127.0.1.3\r\nt=0 0\r\nm=audio 9 RTP/AVP ${formats}\r\na=recvonly\r\n${more}`,
+      })['result'];
+    const coding = () =>
+      [...plane.codings.values()].map(({ in: from, out, dtmf, untouched }) => ({
+        from: from.map(({ codec, pt }) => `${pt} ${codec}`),
+        to: `${out.pt} ${out.codec} ${out.ptimeMs}`,
+        dtmf: dtmf.map(({ inPt, outPt }) => `${inPt} ${outPt}`),
+        untouched: untouched.map(({ pt }) => pt),
+      }));
+    assert.equal(answer('96 102', 'a=rtpmap:96 opus/48000/2\r\na=rtpmap:102 telephone-event/48000\r\n'), 'ok');
+    assert.deepEqual(coding(), [{ from: ['0 PCMU'], to: '96 opus 20', dtmf: ['101 102'], untouched: [] }]);
+    const { tags } = ask({ command: 'query' }) as { tags: Record<string, { medias: { flags: string[] }[] }> };
+    assert.equal(tags['s']?.medias[0]?.flags.includes('transcoding'), true);
+    const { explanation } = ask({ command: 'explain' }) as { explanation: string[] };
+    assert.match(explanation.join('\n'), /subscriber s: hears line 1 of a: coded,/);
+    assert.equal(answer('8', 'a=ptime:40\r\n'), 'ok');
+    assert.deepEqual(coding(), [{ from: ['0 PCMU'], to: '8 PCMA 40', dtmf: [], untouched: [] }]);
+    assert.equal(answer('0 8'), 'ok');
+    assert.deepEqual([coding(), plane.taps.size], [[], 1]);
+    // The party may speak another codec from now on.
+    const both = ANSWER.replace('AVP 0 101', 'AVP 0 8 101');
+    ask({ command: 'offer', 'from-tag': 'a', 'to-tag': 'b', sdp: OFFER });
+    assert.equal(ask({ command: 'answer', 'from-tag': 'a', 'to-tag': 'b', sdp: both })['result'], 'ok');
+    assert.equal(answer('8'), 'ok');
+    assert.deepEqual(coding(), [{ from: ['0 PCMU'], to: '8 PCMA 20', dtmf: [], untouched: [8] }]);
   });
 
   it('are offered anew under the same to-tag, with ports that stay where the source does', () => {
@@ -240,7 +284,7 @@ describe('copies of calls', () => {
     const plane = new PlaneDouble();
     const recordings = new Recordings({
       ...{ dataplane: plane, now: () => 0, unique: () => String(pick(2 ** 32)), closed: () => undefined },
-      folder: { pcap: (name) => name, writeMetadata: () => Promise.resolve() },
+      folder: { pcap: (name) => name, usedBytes: () => Promise.resolve(0), writeMetadata: () => Promise.resolve() },
     });
     const operations = (manager: SessionManager) => ({
       ...copyOperations(manager),

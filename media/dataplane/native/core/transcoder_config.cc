@@ -5,6 +5,23 @@
 #include "audio_codec.h"
 
 namespace causeway {
+namespace {
+
+bool sameFormat(const PayloadFormat& a, const PayloadFormat& b) {
+  return a.pt == b.pt && a.codec == b.codec && a.clockRate == b.clockRate && a.channels == b.channels && a.ptimeMs == b.ptimeMs &&
+         a.bitrate == b.bitrate && a.fec == b.fec && a.dtx == b.dtx && a.maxPlaybackRate == b.maxPlaybackRate;
+}
+
+}  // namespace
+
+bool sameTranscoding(const TranscoderConfig& a, const TranscoderConfig& b) {
+  return std::equal(a.in.begin(), a.in.end(), b.in.begin(), b.in.end(), sameFormat) && sameFormat(a.out, b.out) &&
+         std::equal(a.dtmf.begin(), a.dtmf.end(), b.dtmf.begin(), b.dtmf.end(),
+                    [](const DtmfMap& x, const DtmfMap& y) {
+                      return x.inPt == y.inPt && x.inClock == y.inClock && x.outPt == y.outPt && x.outClock == y.outClock;
+                    }) &&
+         a.jitterMinMs == b.jitterMinMs && a.jitterMaxMs == b.jitterMaxMs;
+}
 
 uint32_t pipelineRate(const TranscoderConfig& config) {
   uint32_t rate = 48'000;

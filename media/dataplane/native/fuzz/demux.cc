@@ -29,7 +29,7 @@ class Peer {
   Peer() {
     Address any;
     Address::parse("127.0.0.1", 0, any);
-    fd_ = bindUdp(any);
+    fd_ = bindUdp(any, kMediaTos);
     sockaddr_storage own{};
     socklen_t length = sizeof(own);
     require(fd_ >= 0 && ::getsockname(fd_, reinterpret_cast<sockaddr*>(&own), &length) == 0, "a socket can be had");

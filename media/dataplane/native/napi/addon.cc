@@ -36,8 +36,8 @@ napi_value raise(napi_env env, const Dataplane::Failure& failure) {
 struct Call {
   napi_env env;
   Handle* handle = nullptr;
-  napi_value args[3] = {};
-  size_t count = 3;
+  napi_value args[4] = {};
+  size_t count = 4;
 
   Call(napi_env environment, napi_callback_info info) : env(environment) {
     void* data = nullptr;
@@ -120,7 +120,36 @@ napi_value tap(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (!call.open()) return nullptr;
   Dataplane::Failure failure;
-  if (!call.handle->plane->tap(call.id(0), call.id(1), flagOf(call, 2), failure)) return raise(env, failure);
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, call.args[3], &type);
+  TapSpec spec;
+  if (type != napi_undefined && !readTap(Reader(env, call.args[3]), spec)) return nullptr;
+  const TapSpec* coding = type == napi_undefined ? nullptr : &spec;
+  if (!call.handle->plane->tap(call.id(0), call.id(1), flagOf(call, 2), coding, failure)) return raise(env, failure);
+  return undefined(env);
+}
+
+// move(id, affinity)
+napi_value moveEndpoint(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Reader object(env, call.args[1]);
+  const std::string affinity = object.text("affinity");
+  if (object.failed()) return nullptr;
+  Dataplane::Failure failure;
+  if (!call.handle->plane->move(call.id(0), affinity, failure)) return raise(env, failure);
+  return undefined(env);
+}
+
+// mark(id, tos): below 0 the node's own.
+napi_value markEndpoint(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  int64_t tos = -1;
+  napi_get_value_int64(env, call.args[1], &tos);
+  Dataplane::Failure failure;
+  const std::optional<uint8_t> wanted = tos >= 0 && tos <= 255 ? std::optional(static_cast<uint8_t>(tos)) : std::nullopt;
+  if (!call.handle->plane->mark(call.id(0), wanted, failure)) return raise(env, failure);
   return undefined(env);
 }
 
@@ -330,7 +359,7 @@ napi_value create(napi_env env, napi_callback_info info) {
       {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"stats", stats},
       {"tap", tap}, {"openRecording", openRecording}, {"record", record}, {"closeRecording", closeRecording},
       {"closeEndpoint", closeEndpoint}, {"idle", idle}, {"totals", totals}, {"close", closeAll},
-      {"clip", makeClip}, {"play", play}, {"stopPlaying", stopPlaying}, {"press", press},
+      {"clip", makeClip}, {"play", play}, {"stopPlaying", stopPlaying}, {"press", press}, {"move", moveEndpoint}, {"mark", markEndpoint},
   };
   Handle* raw = handle.release();
   for (const auto& [key, method] : table) {

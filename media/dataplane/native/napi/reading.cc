@@ -167,9 +167,15 @@ bool readPath(Reader path, PathSpec& out) {
     });
     if (!ok) return false;
   }
+  out.ownReports = path.has("ownReports") && path.flag("ownReports");
   if (path.failed()) return false;
   if (mode == "relay") return true;
   return readTranscoding(path, out.transcode.emplace());
+}
+
+bool readTap(Reader tap, TapSpec& out) {
+  tap.list("untouched", [&](Reader entry) { out.untouched.set(static_cast<size_t>(entry.number("pt", 0, 127))); });
+  return !tap.failed() && readTranscoding(tap, out.coding);
 }
 
 bool readEndpointSpec(Reader& object, EndpointSpec& spec) {
@@ -226,6 +232,7 @@ bool readOptions(Reader& object, DataplaneOptions& options) {
   options.portMax = static_cast<uint16_t>(object.number("portMax", 1, 65535));
   options.webrtcPort = static_cast<uint16_t>(object.number("webrtcPort", 1, 65535));
   options.threads = static_cast<unsigned>(object.number("threads", 1, 64));
+  options.tos = static_cast<uint8_t>(object.numberOr("tos", 0, 255, kMediaTos));
   return !object.failed();
 }
 

@@ -9,6 +9,7 @@ namespace causeway::napi {
 bool readOptions(Reader& object, DataplaneOptions& options);
 bool readEndpointSpec(Reader& object, EndpointSpec& spec);
 bool readRemote(Reader& object, RemoteSpec& remote);
+bool readTap(Reader tap, TapSpec& out);
 bool readPath(Reader path, PathSpec& out);
 
 }  // namespace causeway::napi

@@ -76,7 +76,13 @@ napi_value writeStats(napi_env env, const EndpointStats& s) {
       .set("jitterMs", s.jitterMs);
   Writer sent(env);
   sent.set("packets", static_cast<double>(s.sentPackets)).set("bytes", static_cast<double>(s.sentBytes));
+  Writer rtcp(env);
+  rtcp.set("received", Writer(env).set("packets", static_cast<double>(s.rtcp.receivedPackets)).set("bytes", static_cast<double>(s.rtcp.receivedBytes)).value());
+  rtcp.set("sent", Writer(env).set("packets", static_cast<double>(s.rtcp.sentPackets)).set("bytes", static_cast<double>(s.rtcp.sentBytes)).value());
+  if (s.rtcp.lastReceivedAt >= 0) rtcp.set("lastPacketMs", static_cast<double>((s.now - s.rtcp.lastReceivedAt) / 1000));
   Writer out(env);
+  out.set("rtcp", rtcp.value());
+  if (s.suite[0] != 0) out.set("suite", std::string(s.suite));
   out.set("received", received.value()).set("sent", sent.value()).set("dropped", drops(env, s.dropped));
   out.set("dtls", std::string(s.dtls)).flag("iceConnected", s.iceConnected);
   if (s.ssrc) out.set("ssrc", *s.ssrc);
@@ -118,7 +124,10 @@ napi_value writeTotals(napi_env env, const Totals& t, uint64_t eventsLost) {
   Writer recordings(env);
   recordings.set("open", static_cast<double>(t.recordings)).set("packets", static_cast<double>(t.recordedPackets));
   recordings.set("bytes", static_cast<double>(t.recordedBytes)).set("lost", static_cast<double>(t.recordingLost));
+  Writer ports(env);
+  for (const auto& [interface, used] : t.portsByInterface) ports.set(interface.c_str(), static_cast<double>(used));
   return Writer(env)
+      .set("portsByInterface", ports.value())
       .set("endpoints", static_cast<double>(t.endpoints))
       .set("paths", static_cast<double>(t.paths))
       .set("transcoders", static_cast<double>(t.transcoders))

@@ -23,7 +23,8 @@ std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, Ev
     error = "at least one interface, one thread, and portMin up to portMax are needed";
     return nullptr;
   }
-  plane->ports_ = std::make_unique<PortRange>(options.portMin, options.portMax);
+  plane->ports_ = std::make_unique<PortRange>(options.portMin, options.portMax, options.tos);
+  plane->portsOf_.resize(options.interfaces.size());
   for (unsigned i = 0; i < options.threads; i++) {
     plane->workers_.push_back(std::make_unique<Worker>(*plane->identity_, plane->sink_));
     if (!plane->workers_.back()->start(error)) return nullptr;
@@ -41,7 +42,7 @@ std::unique_ptr<Dataplane> Dataplane::create(const DataplaneOptions& options, Ev
       error = "interface " + interface.name + ": \"" + interface.address + "\" is no IP address";
       return nullptr;
     }
-    const int fd = bindUdp(address);
+    const int fd = bindUdp(address, options.tos);
     if (fd < 0) {
       error = "cannot listen on udp " + interface.address + ":" + std::to_string(options.webrtcPort) + ": " + std::strerror(errno);
       return nullptr;
@@ -110,12 +111,14 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
     endpoint->rtpFd = bound.rtp;
     endpoint->rtcpFd = bound.rtcp;
     endpoint->port = bound.port;
+    endpoint->tos = options_.tos;
+    portsOf_[index] += bound.rtcp >= 0 ? 2 : 1;
   }
   {
     const Worker::Hold hold(*endpoint->worker);
     if (!endpoint->worker->add(*endpoint)) {
       endpoint->worker->remove(*endpoint);
-      if (endpoint->shared == nullptr) ports_->release(endpoint->port, endpoint->rtcpFd >= 0);
+      if (endpoint->shared == nullptr) release(*endpoint);
       failure = {"no-ports", "the socket cannot be watched"};
       return false;
     }
@@ -216,7 +219,7 @@ bool Dataplane::press(uint64_t to, const KeyPress& key, Failure& failure) {
   return false;
 }
 
-bool Dataplane::tap(uint64_t fromId, uint64_t toId, bool on, Failure& failure) {
+bool Dataplane::tap(uint64_t fromId, uint64_t toId, bool on, const TapSpec* spec, Failure& failure) {
   Endpoint* from = find(fromId);
   Endpoint* to = find(toId);
   if (from == nullptr || to == nullptr) {
@@ -234,9 +237,55 @@ bool Dataplane::tap(uint64_t fromId, uint64_t toId, bool on, Failure& failure) {
     return true;
   }
   std::string error;
-  if (from->worker->tap(*from, *to, error)) return true;
+  if (from->worker->tap(*from, *to, spec, error)) return true;
   failure = {"bad-argument", error};
   return false;
+}
+
+void Dataplane::release(const Endpoint& endpoint) {
+  const bool pair = endpoint.rtcpFd >= 0;
+  ports_->release(endpoint.port, pair);
+  for (size_t i = 0; i < options_.interfaces.size(); i++) {
+    if (options_.interfaces[i].name == endpoint.spec.interface) portsOf_[i] -= pair ? 2 : 1;
+  }
+}
+
+bool Dataplane::move(uint64_t id, const std::string& affinity, Failure& failure) {
+  Endpoint* endpoint = find(id);
+  if (endpoint == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  Worker* const to = workers_[std::hash<std::string>{}(affinity) % workers_.size()].get();
+  endpoint->spec.affinity = affinity;
+  if (to == endpoint->worker) return true;
+  for (auto& [recording, ids] : recorded_) ids.erase(id);
+  bool watched = true;
+  const auto hand = [&] {
+    {
+      const Worker::Hold hold(*endpoint->worker);
+      endpoint->worker->detach(*endpoint);
+      endpoint->worker = to;
+    }
+    const Worker::Hold hold(*to);
+    watched = to->attach(*endpoint);
+  };
+  // The thread of the shared port finds it by its worker.
+  if (endpoint->shared != nullptr) endpoint->shared->alone(hand);
+  else hand();
+  if (!watched) failure = {"no-ports", "the socket cannot be watched"};
+  return watched;
+}
+
+bool Dataplane::mark(uint64_t id, std::optional<uint8_t> tos, Failure& failure) {
+  Endpoint* endpoint = find(id);
+  if (endpoint == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  const Worker::Hold hold(*endpoint->worker);
+  endpoint->worker->mark(*endpoint, tos.value_or(options_.tos));
+  return true;
 }
 
 uint64_t Dataplane::openRecording(const std::string& file, Failure& failure) {
@@ -298,7 +347,7 @@ void Dataplane::closeEndpoint(uint64_t id) {
     const Worker::Hold hold(*endpoint.worker);
     endpoint.worker->remove(endpoint);
   }
-  if (endpoint.shared == nullptr) ports_->release(endpoint.port, endpoint.rtcpFd >= 0);
+  if (endpoint.shared == nullptr) release(endpoint);
   for (auto& [recording, ids] : recorded_) ids.erase(id);
   endpoints_.erase(found);
 }
@@ -336,6 +385,7 @@ Totals Dataplane::totals() {
   recorder_->totals(totals);
   totals.portsInUse = ports_->inUse();
   totals.portsTotal = ports_->total();
+  for (size_t i = 0; i < portsOf_.size(); i++) totals.portsByInterface.emplace_back(options_.interfaces[i].name, portsOf_[i]);
   totals.threads = static_cast<unsigned>(workers_.size());
   totals.cpuMs = cpuBefore_;
   for (const auto& worker : workers_) {

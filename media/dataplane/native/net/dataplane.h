@@ -42,8 +42,12 @@ class Dataplane {
   bool press(uint64_t to, const KeyPress& key, Failure& failure);
   bool stats(uint64_t id, EndpointStats& out);
   void closeEndpoint(uint64_t id);
-  // What arrives at `from` is also sent by `to`, unchanged; both need the same affinity.
-  bool tap(uint64_t from, uint64_t to, bool on, Failure& failure);
+  // What arrives at `from` is also sent by `to`, unchanged or, with `spec`, coded where it must be; both need the same affinity.
+  bool tap(uint64_t from, uint64_t to, bool on, const TapSpec* spec, Failure& failure);
+  // Another affinity, as if it had been opened with it; paths, copies and recordings of it end. Ports, keys and sources stay.
+  bool move(uint64_t id, const std::string& affinity, Failure& failure);
+  // IP_TOS of what leaves by it; empty: the node's own.
+  bool mark(uint64_t id, std::optional<uint8_t> tos, Failure& failure);
   // 0: it cannot be written.
   uint64_t openRecording(const std::string& file, Failure& failure);
   bool record(uint64_t recording, uint64_t endpoint, bool on, Failure& failure);
@@ -57,6 +61,7 @@ class Dataplane {
  private:
   Dataplane() = default;
   Endpoint* find(uint64_t id);
+  void release(const Endpoint& endpoint);
 
   DataplaneOptions options_;
   EventSink sink_;
@@ -67,6 +72,7 @@ class Dataplane {
   std::unordered_map<uint64_t, std::unique_ptr<Endpoint>> endpoints_;
   std::unique_ptr<Recorder> recorder_;
   std::unordered_map<uint64_t, std::unordered_set<uint64_t>> recorded_;  // endpoints by recording
+  std::vector<uint64_t> portsOf_;  // in use, by interface
   uint64_t nextId_ = 1;
   double cpuBefore_ = 0;
 };

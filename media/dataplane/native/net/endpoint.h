@@ -61,12 +61,26 @@ struct SourceRecord {
   Micros toldAt = 0;
 };
 
-// What arrives is also sent by other endpoints of the worker, as it came, and recorded (worker_tap.cc).
+// Where a copy is coded: what its receiver takes passes as it came, the rest in a stream of our own.
+struct TapCoding {
+  TapSpec spec;
+  std::unique_ptr<Transcoder> transcoder;
+  bool active = false;  // the last that was no telephone-event was coded
+  uint64_t countedBytes = 0;
+};
+
+struct Tap {
+  Endpoint* to = nullptr;
+  std::unique_ptr<TapCoding> coding;  // null: all passes as it came
+};
+
+// What arrives is also sent by other endpoints of the worker, and recorded (worker_tap.cc).
 struct Copies {
   static constexpr size_t kMaxTaps = 8;
-  std::array<Endpoint*, kMaxTaps> taps{};
+  std::array<Tap, kMaxTaps> taps{};
   size_t count = 0;
   std::vector<Endpoint*> sources;  // whose taps end here
+  size_t coded = 0;                // of them, those that are coded
   std::unique_ptr<SrtpContext> srtp;  // of what passes unopened: copies are opened
   RecordingRing* ring = nullptr;   // null: not recorded
   uint64_t recording = 0;
@@ -81,6 +95,7 @@ struct Endpoint {
   int rtpFd = -1;
   int rtcpFd = -1;
   uint16_t port = 0;
+  uint8_t tos = kMediaTos;
   uint32_t rtpSocket = 0;  // places in the worker's table
   uint32_t rtcpSocket = 0;
 
@@ -125,6 +140,7 @@ struct Endpoint {
   uint64_t receivedBytes = 0;
   uint64_t sentPackets = 0;
   uint64_t sentBytes = 0;
+  RtcpCounts rtcpCounts;
   Drops dropped{};
   ReceiverStats receiver;
   // Of the stream that we originate towards this endpoint.
@@ -137,7 +153,7 @@ struct Endpoint {
   bool ice() const { return spec.ice.has_value(); }
   bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }
   bool originates() const {
-    if (voice || (out && (out->transcoder || out->to->voice))) return true;
+    if (voice || (out && (out->transcoder || out->to->voice)) || (copies && copies->coded > 0)) return true;
     for (const Endpoint* feeder : feeders) {
       if (feeder->out && feeder->out->to == this && feeder->out->transcoder) return true;
     }

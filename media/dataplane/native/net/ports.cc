@@ -20,15 +20,22 @@ bool nearFileLimit(int fd) {
 
 }  // namespace
 
-int bindUdp(const Address& address) {
+void markUdp(int fd, uint8_t tos) {
+  int family = AF_INET;
+  socklen_t size = sizeof(family);
+  ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+  const int value = tos;
+  ::setsockopt(fd, family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP, family == AF_INET6 ? IPV6_TCLASS : IP_TOS, &value, sizeof(value));
+}
+
+int bindUdp(const Address& address, uint8_t marked) {
   const int fd = ::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
   if (address.family() == AF_INET6) {
     const int on = 1;
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  // Expedited forwarding (RFC 4594): media before the rest, where the network looks at it.
-  const int tos = 46 << 2;
+  const int tos = marked;
   ::setsockopt(fd, address.family() == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP, address.family() == AF_INET6 ? IPV6_TCLASS : IP_TOS, &tos, sizeof(tos));
   if (::bind(fd, address.sockaddrPtr(), address.length()) != 0) {
     const int saved = errno;
@@ -50,7 +57,7 @@ bool PortRange::bind(const std::string& host, bool pair, Bound& out) {
     if (pair && (port % 2 != 0 || port == max_ || taken_[at + 1])) continue;
     Address address;
     if (!Address::parse(host, port, address)) return false;
-    const int rtp = bindUdp(address);
+    const int rtp = bindUdp(address, tos_);
     if (rtp < 0) {
       if (errno != EADDRINUSE) return false;
       continue;
@@ -62,7 +69,7 @@ bool PortRange::bind(const std::string& host, bool pair, Bound& out) {
     int rtcp = -1;
     if (pair) {
       Address::parse(host, static_cast<uint16_t>(port + 1), address);
-      rtcp = bindUdp(address);
+      rtcp = bindUdp(address, tos_);
       if (rtcp < 0) {
         ::close(rtp);
         continue;

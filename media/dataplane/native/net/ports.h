@@ -12,11 +12,13 @@
 namespace causeway {
 
 // A non-blocking UDP socket; -1 with errno. Port 0 takes any.
-int bindUdp(const Address& address);
+int bindUdp(const Address& address, uint8_t tos);
+// IP_TOS, or the traffic class of IPv6, of what it sends.
+void markUdp(int fd, uint8_t tos);
 
 class PortRange {
  public:
-  PortRange(uint16_t min, uint16_t max) : min_(min), max_(max), taken_(static_cast<size_t>(max - min) + 1), random_(std::random_device{}()) {}
+  PortRange(uint16_t min, uint16_t max, uint8_t tos) : min_(min), max_(max), tos_(tos), taken_(static_cast<size_t>(max - min) + 1), random_(std::random_device{}()) {}
 
   struct Bound {
     int rtp = -1;
@@ -32,6 +34,7 @@ class PortRange {
  private:
   const uint16_t min_;
   const uint16_t max_;
+  const uint8_t tos_;
   std::mutex mutex_;
   std::vector<bool> taken_;
   uint64_t inUse_ = 0;

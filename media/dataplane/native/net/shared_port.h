@@ -24,6 +24,12 @@ class SharedPort {
   // Checks for this name are the endpoint's; another name restarts ICE. False when the ufrag is taken.
   bool add(const std::string& ufrag, Endpoint* endpoint);
   void remove(Endpoint* endpoint);
+  // While nobody is handed what arrives here.
+  template <typename Work>
+  void alone(const Work& work) {
+    const std::lock_guard lock(mutex_);
+    work();
+  }
   // Reads what waits and hands it to the workers; by the thread that serves this port, without its lock.
   void readAll(ReadBatch& batch);
 

@@ -103,6 +103,7 @@ std::unique_ptr<SrtpContext> SrtpContext::withSession(const SrtpKey& parameters,
 void SrtpContext::settle(const SrtpKey& key) {
   const SrtpSuiteInfo& suite = srtpSuite(key.suite);
   cipher_ = suite.cipher;
+  suite_ = suite.name;
   const bool both = cipher_ == SrtpCipher::kGcm;
   tagSize_ = key.unauthenticatedRtp && !both ? 0 : suite.tag;
   encryptRtp_ = both || (!key.unencryptedRtp && cipher_ != SrtpCipher::kNull);

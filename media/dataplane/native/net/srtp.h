@@ -54,6 +54,7 @@ class SrtpContext {
   bool protectRtcp(uint8_t* packet, size_t& length);
   SrtpResult unprotectRtcp(uint8_t* packet, size_t& length);
   size_t memoryBytes() const;
+  const char* suite() const { return suite_; }
   // Whether a packet that unprotect() takes has proven to be of who has the keys.
   bool authenticates() const { return tagSize_ > 0; }
   // Where the first packet of a stream belongs (RFC 3711 §3.3.1), when its rollovers are known from elsewhere.
@@ -71,6 +72,7 @@ class SrtpContext {
     uint64_t usedAt = 0;  // of `uses_`
   };
   SrtpContext() = default;
+  const char* suite_ = "";
   void settle(const SrtpKey& key);
   Stream* find(uint32_t ssrc);
   Stream& stream(uint32_t ssrc);

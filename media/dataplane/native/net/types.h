@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,12 +27,16 @@ struct Interface {
   std::string advertised;
 };
 
+// Expedited forwarding (RFC 4594 §1.6): media before the rest, where the network looks at it.
+inline constexpr uint8_t kMediaTos = 46 << 2;
+
 struct DataplaneOptions {
   std::vector<Interface> interfaces;
   uint16_t portMin = 20000;
   uint16_t portMax = 23999;
   uint16_t webrtcPort = 0;
   unsigned threads = 1;
+  uint8_t tos = kMediaTos;  // of what is sent, the traffic class of IPv6
 };
 
 struct IceCredentials {
@@ -89,6 +95,13 @@ struct PathSpec {
   bool detectEvents = false;
   bool blockEvents = false;
   std::vector<PayloadFormat> codable;  // of a relay path: what something can be mixed into, the best first
+  bool ownReports = false;             // of a relay path: the parties' RTCP ends here, reports are ours
+};
+
+// What a subscriber does not take is coded for it.
+struct TapSpec {
+  TranscoderConfig coding;     // `in`: what it does not take; `dtmf`: the events that it takes
+  std::bitset<128> untouched;  // payload types that it takes as they are
 };
 
 enum Drop : uint8_t {
@@ -129,6 +142,14 @@ struct RefusedSource {
   Drop why = kDropUnknownSource;
 };
 
+struct RtcpCounts {
+  uint64_t receivedPackets = 0;
+  uint64_t receivedBytes = 0;
+  uint64_t sentPackets = 0;
+  uint64_t sentBytes = 0;
+  Micros lastReceivedAt = -1;
+};
+
 struct EndpointStats {
   uint64_t receivedPackets = 0;
   uint64_t receivedBytes = 0;
@@ -136,6 +157,8 @@ struct EndpointStats {
   double jitterMs = 0;
   uint64_t sentPackets = 0;
   uint64_t sentBytes = 0;
+  RtcpCounts rtcp;
+  const char* suite = "";  // of the SRTP that it receives; empty: none, or not yet
   Drops dropped{};
   std::optional<uint32_t> ssrc;
   Address remoteRtp;
@@ -172,6 +195,7 @@ struct Totals {
   uint64_t transcoders = 0;
   uint64_t portsInUse = 0;
   uint64_t portsTotal = 0;
+  std::vector<std::pair<std::string, uint64_t>> portsByInterface;  // in use
   int64_t nativeBytes = 0;
   unsigned threads = 0;
   uint64_t packetsReceived = 0;

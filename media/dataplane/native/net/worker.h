@@ -58,6 +58,11 @@ class Worker {
   bool setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::string& error);
   void clearPath(Endpoint& from);
   void remove(Endpoint& endpoint);
+  // To another worker, with its sockets and keys; its paths and copies end here. What arrives between the two waits.
+  void detach(Endpoint& endpoint);
+  bool attach(Endpoint& endpoint);
+  // IP_TOS of what leaves by it.
+  void mark(Endpoint& endpoint, uint8_t tos);
   void stats(const Endpoint& endpoint, EndpointStats& out) const;
 
   // worker_voice.cc: what is played to a party, in the place of whatever was played before or behind it; false: it cannot be
@@ -66,7 +71,8 @@ class Worker {
   void stopPlaying(Endpoint& to, uint64_t& id, uint32_t& positionMs);
   bool press(Endpoint& to, const KeyPress& key, std::string& error);
   // worker_tap.cc. Both ends of a tap are this worker's; closing either ends it.
-  bool tap(Endpoint& from, Endpoint& to, std::string& error);
+  // `spec`: what the receiver does not take is coded; null: all passes as it came.
+  bool tap(Endpoint& from, Endpoint& to, const TapSpec* spec, std::string& error);
   void untap(Endpoint& from, Endpoint& to);
   // `ring` null: no more of this recording.
   void record(Endpoint& endpoint, RecordingRing* ring, uint64_t recording, const Address& local);
@@ -93,6 +99,7 @@ class Worker {
   void reschedule(Endpoint& endpoint);
   void tick(Endpoint& endpoint, Micros now);
   void countBytes(Endpoint& endpoint);
+  void uncount(Endpoint& endpoint);
   void countTranscoder(Path& path);
 
   // worker_in.cc
@@ -118,6 +125,12 @@ class Worker {
   Copies& copiesOf(Endpoint& endpoint);
   void openForCopies(Endpoint& endpoint);
   void dropCopies(Endpoint& endpoint);
+  bool codeTap(Endpoint& from, Tap& tap, const TapSpec* spec, std::string& error);
+  void endCoding(Tap& tap);
+  void copyTo(Endpoint& from, Tap& tap, bool rtcp, uint8_t* packet, size_t length, Micros now);
+  void pollTaps(Endpoint& from, Micros now);
+  static Micros nextTap(const Copies& copies);
+  static void expectLossOfCopies(const Endpoint& to, double share);
   void copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now);
 
   // worker_out.cc
@@ -131,6 +144,7 @@ class Worker {
 
   // worker_voice.cc
   Voice& giveVoice(Endpoint& to);
+  void ownReports(Endpoint& from, Endpoint& to);
   bool mixInto(Endpoint& to, std::string& error);
   void endMixer(Endpoint& to);
   void pathChanged(Endpoint& to, bool another);

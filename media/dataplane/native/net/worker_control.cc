@@ -1,10 +1,13 @@
 // What the control plane asks of a worker: endpoints, what is known of their far sides, paths. Under the worker's lock.
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
+#include "../core/transcoder_config.h"
+#include "ports.h"
 #include "worker.h"
 
 namespace causeway {
@@ -24,21 +27,8 @@ bool sameFingerprints(const std::vector<Fingerprint>& a, const std::vector<Finge
                     [](const Fingerprint& x, const Fingerprint& y) { return x.algorithm == y.algorithm && x.value == y.value; });
 }
 
-bool sameFormat(const PayloadFormat& a, const PayloadFormat& b) {
-  return a.pt == b.pt && a.codec == b.codec && a.clockRate == b.clockRate && a.channels == b.channels && a.ptimeMs == b.ptimeMs &&
-         a.bitrate == b.bitrate && a.fec == b.fec && a.dtx == b.dtx && a.maxPlaybackRate == b.maxPlaybackRate;
-}
-
-bool sameTranscoding(const std::optional<TranscoderConfig>& left, const std::optional<TranscoderConfig>& right) {
-  if (!left || !right) return !left && !right;
-  const TranscoderConfig& a = *left;
-  const TranscoderConfig& b = *right;
-  return std::equal(a.in.begin(), a.in.end(), b.in.begin(), b.in.end(), sameFormat) && sameFormat(a.out, b.out) &&
-         std::equal(a.dtmf.begin(), a.dtmf.end(), b.dtmf.begin(), b.dtmf.end(),
-                    [](const DtmfMap& x, const DtmfMap& y) {
-                      return x.inPt == y.inPt && x.inClock == y.inClock && x.outPt == y.outPt && x.outClock == y.outClock;
-                    }) &&
-         a.jitterMinMs == b.jitterMinMs && a.jitterMaxMs == b.jitterMaxMs;
+bool sameTranscoding(const std::optional<TranscoderConfig>& a, const std::optional<TranscoderConfig>& b) {
+  return a && b ? causeway::sameTranscoding(*a, *b) : !a && !b;
 }
 
 }  // namespace
@@ -122,6 +112,7 @@ bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::st
   if (from.out && from.out->to == &to && sameTranscoding(from.out->spec.transcode, spec.transcode)) {
     from.out->spec = spec;
     from.out->watched = watched;
+    if (spec.ownReports) ownReports(from, to);
     if (to.voice) pathChanged(to, false);
     return true;
   }
@@ -153,6 +144,7 @@ bool Worker::setPath(Endpoint& from, Endpoint& to, const PathSpec& spec, std::st
     reschedule(*endpoint);
   }
   if (to.voice) pathChanged(to, true);
+  if (spec.ownReports) ownReports(from, to);
   return true;
 }
 
@@ -187,9 +179,49 @@ void Worker::remove(Endpoint& endpoint) {
       ::close(endpoint.rtcpFd);
     }
   }
+  uncount(endpoint);
+}
+
+void Worker::uncount(Endpoint& endpoint) {
   counters_.endpoints.subtract();
   counters_.nativeBytes.subtract(endpoint.countedBytes);
   if (endpoint.voice) counters_.nativeBytes.subtract(sizeof(Voice));
+  endpoint.countedBytes = 0;
+}
+
+void Worker::detach(Endpoint& endpoint) {
+  if (endpoint.voice) endMixer(endpoint);
+  clearPath(endpoint);
+  dropCopies(endpoint);
+  for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
+  deadlines_.set(endpoint, kNever);
+  if (endpoint.shared == nullptr) {
+    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, endpoint.rtpFd, nullptr);
+    unwatch(endpoint.rtpSocket);
+    if (endpoint.rtcpFd >= 0) {
+      ::epoll_ctl(epoll_, EPOLL_CTL_DEL, endpoint.rtcpFd, nullptr);
+      unwatch(endpoint.rtcpSocket);
+    }
+  }
+  uncount(endpoint);
+}
+
+bool Worker::attach(Endpoint& endpoint) {
+  counters_.endpoints.add();
+  countBytes(endpoint);
+  if (endpoint.voice) counters_.nativeBytes.add(sizeof(Voice));
+  reschedule(endpoint);
+  if (endpoint.shared != nullptr) return true;
+  const bool rtp = watch(endpoint, false, endpoint.rtpFd, endpoint.rtpSocket);
+  return (endpoint.rtcpFd < 0 || watch(endpoint, true, endpoint.rtcpFd, endpoint.rtcpSocket)) && rtp;
+}
+
+void Worker::mark(Endpoint& endpoint, uint8_t tos) {
+  // The port of all WebRTC legs is nobody's own.
+  if (endpoint.tos == tos || endpoint.shared != nullptr) return;
+  endpoint.tos = tos;
+  markUdp(endpoint.rtpFd, tos);
+  if (endpoint.rtcpFd >= 0) markUdp(endpoint.rtcpFd, tos);
 }
 
 void Worker::tick(Endpoint& endpoint, Micros now) {
@@ -206,6 +238,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
   }
   if (endpoint.out && endpoint.out->transcoder && endpoint.out->transcoder->nextDeadline() <= now) pollTranscoder(endpoint, now);
   if (endpoint.voice) tickVoice(endpoint, now);
+  if (endpoint.copies) pollTaps(endpoint, now);
   reschedule(endpoint);
 }
 
@@ -217,6 +250,7 @@ void Worker::reschedule(Endpoint& endpoint) {
     next = std::min(next, endpoint.voice->keys.nextDeadline());
     if (endpoint.voice->mixer) next = std::min(next, endpoint.voice->mixer->nextDeadline());
   }
+  if (endpoint.copies) next = std::min(next, nextTap(*endpoint.copies));
   deadlines_.set(endpoint, next);
 }
 
@@ -229,6 +263,8 @@ void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
   out.jitterMs = endpoint.receiver.jitterMs();
   out.sentPackets = endpoint.sentPackets;
   out.sentBytes = endpoint.sentBytes;
+  out.rtcp = endpoint.rtcpCounts;
+  if (endpoint.receiveSrtp) out.suite = endpoint.receiveSrtp->suite();
   out.dropped = endpoint.dropped;
   if (endpoint.receiver.active()) out.ssrc = endpoint.receiver.ssrc();
   out.remoteRtp = endpoint.ice() ? endpoint.selected : endpoint.rtp.target();

@@ -106,9 +106,11 @@ void Worker::beginDtls(Endpoint& endpoint, const DtlsSpec& spec) {
   endpoint.receiveSrtp.reset();
   endpoint.sendSrtp.reset();
   endpoint.dtlsReported = false;
-  endpoint.dtls = DtlsSession::create(identity_, spec.client, spec.fingerprints, [this, &endpoint](std::span<const uint8_t> bytes) {
-    const Address to = target(endpoint, false, monotonicNow());
-    if (to.known()) outbox_.sendNow(endpoint, endpoint.rtpFd, to, bytes);
+  endpoint.dtls = DtlsSession::create(identity_, spec.client, spec.fingerprints, [&endpoint](std::span<const uint8_t> bytes) {
+    // It may have another worker by then.
+    Worker& worker = *endpoint.worker;
+    const Address to = worker.target(endpoint, false, monotonicNow());
+    if (to.known()) worker.outbox_.sendNow(endpoint, endpoint.rtpFd, to, bytes);
   });
 }
 

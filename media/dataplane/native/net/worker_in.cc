@@ -277,6 +277,9 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
     return;
   }
   if (own) take(endpoint, true, from, verdict, now);
+  endpoint.rtcpCounts.receivedPackets++;
+  endpoint.rtcpCounts.receivedBytes += length;
+  endpoint.rtcpCounts.lastReceivedAt = now;
   if (seen.senderReport) endpoint.receiver.gotSenderReport(seen.ntpMiddle, now);
   if (seen.hasBlock && seen.lastSr != 0) {
     const auto middle = static_cast<uint32_t>(ntpNow() >> 16);
@@ -289,6 +292,7 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
       if (feeder->out->transcoder) feeder->out->transcoder->expectLoss(seen.fractionLost / 256.0);
     }
   }
+  if (seen.hasBlock && endpoint.copies) expectLossOfCopies(endpoint, seen.fractionLost / 256.0);
   if (seen.hasVoip) {
     if (!endpoint.voip) endpoint.voip = std::make_unique<VoipMetrics>();
     *endpoint.voip = seen.voip;

@@ -63,7 +63,10 @@ void Worker::sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, M
 void Worker::sendRtcp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now) {
   const Address address = target(to, true, now);
   if (!address.known() || length + kSrtpTrailer > kPacketSize) return;
+  const size_t plain = length;
   if (to.encrypted() && (!to.sendSrtp || !to.sendSrtp->protectRtcp(packet, length))) return;
+  to.rtcpCounts.sentPackets++;
+  to.rtcpCounts.sentBytes += plain;
   const bool mux = to.remote.rtcpMux || to.rtcpFd < 0;
   const int fd = mux ? to.rtpFd : to.rtcpFd;
   if (stays) outbox_.send(to, fd, address, {packet, length});

@@ -56,6 +56,12 @@ Voice& Worker::giveVoice(Endpoint& to) {
   return *to.voice;
 }
 
+void Worker::ownReports(Endpoint& from, Endpoint& to) {
+  giveVoice(to);
+  reschedule(from);
+  reschedule(to);
+}
+
 // Whatever encodes what the party hears mixes the player in.
 bool Worker::mixInto(Endpoint& to, std::string& error) {
   Voice& voice = *to.voice;

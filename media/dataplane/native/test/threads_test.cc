@@ -42,7 +42,7 @@ int main() {
     senders[s] = std::thread([&running, s] {
       Address any;
       Address::parse("127.0.0.1", 0, any);
-      const int fd = bindUdp(any);
+      const int fd = bindUdp(any, kMediaTos);
       uint8_t packet[172] = {};
       uint16_t sequence = 0;
       while (running) {
@@ -87,6 +87,9 @@ int main() {
     transcode.transcode = config;
     PathSpec relay;
     relay.codable = config.in;
+    relay.ownReports = round % 5 == 0;
+    TapSpec coded;
+    coded.coding = config;
     plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : relay, failure);
     plane->setPath(b.id, w.id, PathSpec{}, failure);
     // Every third call is recorded and copied to somebody.
@@ -96,7 +99,7 @@ int main() {
       const std::string name = "causeway-threads-" + std::to_string(getpid()) + "-" + std::to_string(round) + ".pcap";
       const std::string file = std::filesystem::temp_directory_path() / name;
       recording = plane->openRecording(file, failure);
-      if (recording == 0 || !plane->open(pair, spy, failure) || !plane->tap(a.id, spy.id, true, failure) ||
+      if (recording == 0 || !plane->open(pair, spy, failure) || !plane->tap(a.id, spy.id, true, round % 2 == 0 ? &coded : nullptr, failure) ||
           !plane->record(recording, a.id, true, failure) || !plane->record(recording, b.id, true, failure)) {
         std::printf("FAIL copies: %s\n", failure.message.c_str());
         return 1;
@@ -105,6 +108,21 @@ int main() {
       plane->configure(spy.id, remote, failure);
     }
     usleep(10'000);
+    // Every fourth call goes to the other thread, or the same one, with all that it has.
+    if (round % 4 == 0) {
+      for (const uint64_t id : {a.id, b.id, w.id, spy.id}) {
+        if (id != 0 && !plane->move(id, "moved" + std::to_string(round), failure)) {
+          std::printf("FAIL move: %s\n", failure.message.c_str());
+          return 1;
+        }
+      }
+      plane->mark(a.id, 8, failure);
+      plane->setPath(a.id, round % 8 == 0 ? a.id : b.id, transcode, failure);
+      plane->setPath(b.id, w.id, PathSpec{}, failure);
+      if (spy.id != 0) plane->tap(a.id, spy.id, true, &coded, failure);
+      usleep(10'000);
+      plane->setPath(a.id, b.id, transcode, failure);
+    }
     // Something is put into what b hears, over a change of its path.
     plane->play(b.id, clip, {static_cast<uint64_t>(round + 1), 1, 0, 0, false}, false, failure);
     plane->press(b.id, {}, failure);
