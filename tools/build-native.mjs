@@ -25,7 +25,8 @@ const result = spawnSync(
     `--nodedir=${dirname(dirname(process.execPath))}`,
     '--jobs=2',
   ],
-  { encoding: 'utf8', maxBuffer: 1 << 26 },
+  // npm tells its own `nodedir`, and node-gyp would take that for the headers: they are another Node's.
+  { encoding: 'utf8', maxBuffer: 1 << 26, env: withoutNodedir(process.env) },
 );
 if (result.status !== 0) {
   console.error(`${result.stdout}\n${result.stderr}`);
@@ -33,6 +34,10 @@ if (result.status !== 0) {
 }
 mkdirSync(dirname(stamp), { recursive: true });
 writeFileSync(stamp, wanted);
+
+function withoutNodedir(env) {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_(package_)?config_.*nodedir$/i.test(name)));
+}
 
 function hashPath(path) {
   if (path.endsWith('.gyp')) {

@@ -11,7 +11,7 @@ import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts
 import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { publish, type CopyParts } from './publications.ts';
-import { LIMIT_TEXTS, type LimitName, type NodeLoad } from './load.ts';
+import { LIMIT_TEXTS, type LimitName } from './load.ts';
 import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';

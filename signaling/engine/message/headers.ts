@@ -119,9 +119,9 @@ export function parseAuth(value: string): { readonly scheme: string; readonly pa
   const params: Params = new Map();
   // One by one: a pattern over all of it would try every letter of what has no `=` as a beginning.
   for (const part of splitOutside(match[2] as string, ',')) {
-    const [, written = '', value = ''] = /^([A-Za-z0-9_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s"]*)$/s.exec(part) ?? [];
+    const [, written = '', said = ''] = /^([A-Za-z0-9_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s"]*)$/s.exec(part) ?? [];
     const name = written.toLowerCase();
-    if (name !== '' && !params.has(name)) params.set(name, unquote(value));
+    if (name !== '' && !params.has(name)) params.set(name, unquote(said));
   }
   return { scheme: (match[1] as string).toLowerCase(), params };
 }
