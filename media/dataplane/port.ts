@@ -22,6 +22,12 @@ export interface Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint;
   /** What arrives at `from` leaves by `to`; `undefined` stops it. One path per direction; a new spec replaces the old one without losing packets. */
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void;
+  /**
+   * Which lines use the transport of `carrier`, itself among them or not; none: it is its own alone. Packets are given to
+   * lines by MID, by SSRC, by a payload type that one of them alone has (RFC 9143 §9.2); others are dropped (`no-line`).
+   * At most 64 SSRCs are learnt at a time (`ssrc-limit`). @throws DataplaneError `bad-argument` for endpoints of others.
+   */
+  setBundle(carrier: Endpoint, bundle: BundleSpec): void;
   /** Sound for {@link play}: mono, 16 bit. Shared by all who play it. @throws DataplaneError `bad-argument` */
   clip(samples: Int16Array, rate: number): Clip;
   /**
@@ -73,8 +79,13 @@ export interface DataplaneOptions {
 }
 
 export interface EndpointSpec {
-  /** `pair`: RTP on an even port and RTCP on the next. `single`: one port of the range (rtcp-mux). `shared`: the ICE port of the node. */
-  readonly socket: 'pair' | 'single' | 'shared';
+  /**
+   * `pair`: RTP on an even port and RTCP on the next. `single`: one port of the range (rtcp-mux). `shared`: the ICE port of
+   * the node. `carried`: none; sockets, source and keys are those of `carrier`, which is configured for both.
+   */
+  readonly socket: 'pair' | 'single' | 'shared' | 'carried';
+  /** Id of an endpoint with the same affinity. When it closes, this one is heard and sends no more. */
+  readonly carrier?: number;
   readonly interface: string;
   /** Endpoints with the same key are served by the same worker thread: the call-id. */
   readonly affinity: string;
@@ -82,6 +93,22 @@ export interface EndpointSpec {
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
   /** Datagrams of which nothing is known but their source: T.38 over UDPTL. They pass as they are. */
   readonly raw?: boolean;
+}
+
+/** Lines of one party on one transport. */
+export interface BundleSpec {
+  /** At most 32. */
+  readonly lines: readonly {
+    /** Its id. */
+    readonly endpoint: number;
+    readonly mid?: string;
+    /** 1 to 14, of `urn:ietf:params:rtp-hdrext:sdes:mid` where it was agreed; packets without header extensions get it. */
+    readonly midExtension?: number;
+    /** That the party may send. */
+    readonly payloadTypes: readonly number[];
+    /** That it has told (a=ssrc). */
+    readonly ssrcs: readonly number[];
+  }[];
 }
 
 export interface Endpoint {

@@ -1,4 +1,4 @@
-import { newParty, SessionError, type Dialogue, type Line, type Party, type Session } from './session.ts';
+import { newParty, SessionError, type Dialogue, type Party, type Session } from './session.ts';
 
 /** The names that an offer or answer goes by. */
 export interface Names {
@@ -78,12 +78,16 @@ export function matching(
   });
 }
 
-export function closeLines(lines: readonly Line[]): void {
+export function closeDialogue({ lines, a, b }: Dialogue): void {
   for (const line of lines) {
     for (const side of [line.a, line.b]) {
       side.endpoint?.close();
       side.endpoint = undefined;
       side.opened = undefined;
     }
+  }
+  for (const party of [a, b]) {
+    party.carrier?.endpoint.close();
+    party.carrier = undefined;
   }
 }

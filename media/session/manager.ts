@@ -1,7 +1,8 @@
 import type { Dataplane } from '../dataplane/mod.ts';
-import { compose, type ComposedLine, type Composing } from './compose.ts';
+import * as bundle from './bundle.ts';
+import { compose, passedOn, refused, type ComposedLine, type Composing } from './compose.ts';
 import { headingOf } from './copy-text.ts';
-import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
+import { closeDialogue, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
 import { openGates, type Gates } from './gates.ts';
 import { chooseInterface } from './interfaces.ts';
@@ -13,10 +14,10 @@ import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';
 import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
-import { PATIENCE, whySilent, type Ending } from './silence.ts';
+import { isDead, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { tell } from './tell.ts';
-import { decideAnswered, decideOffered, openSide, passedThrough, remoteSpec, takeRole } from './transport.ts';
+import { decideAnswered, decideOffered, passedThrough, remoteSpec, takeRole } from './transport.ts';
 
 export interface ManagerOptions {
   readonly dataplane: Dataplane;
@@ -75,8 +76,9 @@ export class SessionManager {
       return sdp;
     } catch (error) {
       // A branch that could not be offered leaves nothing; a call without any other is gone.
-      for (const { lines } of session.dialogues.splice(before)) closeLines(lines);
+      for (const dialogue of session.dialogues.splice(before)) closeDialogue(dialogue);
       if (before === 0) this.#end(session);
+      this.#settle(session);
       throw translate(error);
     }
   }
@@ -93,6 +95,7 @@ export class SessionManager {
       this.#changed(session);
       return sdp;
     } catch (error) {
+      this.#settle(session);
       throw translate(error);
     }
   }
@@ -141,7 +144,7 @@ export class SessionManager {
 
   /** Closes every endpoint of the dialogues. */
   release(session: Session): void {
-    for (const dialogue of session.dialogues) closeLines(dialogue.lines);
+    for (const dialogue of session.dialogues) closeDialogue(dialogue);
   }
 
   /**
@@ -163,15 +166,7 @@ export class SessionManager {
     const { dataplane, timeoutSeconds } = this.#options;
     const idle = new Set(dataplane.idleEndpoints(timeoutSeconds * 1000));
     if (idle.size === 0) return [];
-    const dead = this.all().filter((session) => {
-      const sides = session.dialogues.flatMap(({ lines }) => lines.flatMap(({ a, b }) => [a, b]));
-      const open = sides.filter((side) => side.endpoint !== undefined);
-      if (open.length === 0) return now - session.lastSignalAt > timeoutSeconds * 1000;
-      if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
-      // Counted from the last signal too: a call that comes back from hold has been silent for long.
-      const patience = whySilent(session) === 'timeout' ? 1 : PATIENCE;
-      return now - session.lastSignalAt > timeoutSeconds * 1000 * patience;
-    });
+    const dead = this.all().filter((session) => isDead(session, idle, now, timeoutSeconds * 1000));
     for (const session of dead) {
       this.#sessions.delete(session.callId);
       ending?.(session, whySilent(session));
@@ -214,6 +209,10 @@ export class SessionManager {
     this.#over(session);
   }
 
+  #settle({ dialogues }: Session): void {
+    for (const dialogue of dialogues) bundle.settleBundles(this.#options.dataplane, dialogue);
+  }
+
   #changed(session: Session): void {
     reconnectSubscriptions(this.#options, session);
     for (const attachment of session.attached) attachment.changed();
@@ -236,48 +235,64 @@ export class SessionManager {
     const [offerer, answerer] = parties(dialogue, from);
     offerer.tag = request.fromTag;
     offerer.label = flags.label ?? offerer.label;
-    offerer.bundled = remote.bundled;
+    offerer.group = remote.group;
     offerer.said = headingOf(text);
-    const lines = remote.media.map((media, index): ComposedLine => {
+    const media = bundle.takesGroup(offerer, flags, flags) ? bundle.sharedDescription(remote) : remote.media;
+    const bundling = bundle.bundlingOf(answerer, media, remote.group, flags);
+    const lines = media.map((own, index): ComposedLine => {
       const line = (dialogue.lines[index] ??= newLine(index));
-      return this.#offerLine(session, line, from, media, flags);
+      return this.#offerLine(session, dialogue, line, from, own, flags, bundling);
     });
     const left = lines.filter(({ rejected }) => !rejected);
     if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
       throw new SessionError('bad-sdp', 'no codec is left to offer');
-    const bundle = flags.bundle.has('offer') || flags.bundle.has('require');
-    return this.#compose(text, lines, answerer, { flags, bundle, iceLite: flags.iceLite.has('forward') });
+    this.#settle(session);
+    const group = lines.flatMap(({ side, mid = '', rejected }) => (side.grouped && !rejected ? [mid] : []));
+    return this.#compose(text, lines, answerer, { flags, group, iceLite: flags.iceLite.has('forward') });
   }
 
-  #offerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
-    const { dataplane, interfaces } = this.#options;
+  #offerLine(
+    session: Session,
+    dialogue: Dialogue,
+    line: Line,
+    from: 'a' | 'b',
+    media: RemoteMedia,
+    flags: MediaFlags,
+    bundling: bundle.Bundling,
+  ): ComposedLine {
+    const { dataplane } = this.#options;
+    const [offerer, answerer] = parties(dialogue, from);
     const fromSide = line[from];
     const toSide = line[from === 'a' ? 'b' : 'a'];
     fromSide.remote = media;
     fromSide.flags = flags;
     fromSide.codecs = media.codecs;
     fromSide.coding = codingPolicy(flags, media.ptimeMs);
-    const mid = media.mid ?? (flags.flags.has('generate-mid') ? String(line.index + 1) : undefined);
+    const mid = bundling.mids[line.index];
     if (media.rejected || media.carriage === 'other') {
-      closeLines([line]);
+      bundle.closeLine(dataplane, dialogue, line);
       return refused(toSide, mid);
     }
-    decideOffered(toSide, fromSide, flags);
-    openSide(dataplane, toSide, chooseInterface(interfaces, flags, 1, media), session.callId);
+    toSide.grouped = bundling.how !== undefined && media.carriage === 'rtp';
+    const sides = bundle.sidesOf(dialogue, answerer);
+    bundle.prepare(answerer, toSide, sides, toSide.grouped);
+    decideOffered(toSide, fromSide, flags, toSide.grouped);
+    const opening = this.#opening(session, flags, 1, media);
+    const carried = bundle.rides(answerer, toSide) && toSide.remote !== undefined;
+    bundle.openOffered(opening, answerer, toSide, sides, bundling);
     toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
     toSide.offered = toSide.codecs;
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
     // In a re-INVITE the offerer may have moved: it must be heard at once.
     // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    fromSide.endpoint?.configure(remoteSpec(fromSide, line.agreed?.passing));
+    const speaks = line.index === bundling.said;
+    bundle.configure(offerer, fromSide, speaks, remoteSpec(fromSide, line.agreed?.passing));
     return {
-      side: toSide,
-      codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
-      rejected: false,
+      ...passedOn(toSide, media, flags),
       mid,
-      ptimeMs: toSide.ptimeMs,
-      direction: media.direction,
-      nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
+      // Before the party has said that it understands, a line that shares a transport has no address of its own.
+      place: toSide === bundling.lead || !bundle.rides(answerer, toSide) ? 'apart' : carried ? 'shared' : 'bundle-only',
+      midExtension: toSide.grouped ? 'offer' : undefined,
       trickle: flags.flags.has('trickle-ICE'),
     };
   }
@@ -291,16 +306,22 @@ export class SessionManager {
     if (request.toTag !== undefined) answerer.tag = request.toTag;
     answerer.label = flags.label ?? answerer.label;
     answerer.said = headingOf(text);
-    const lines = remote.media.map((media, index): ComposedLine => {
+    const asked = dialogue.lines[0]?.[from].flags;
+    const bundles = bundle.bundlesOf(dialogue, from, remote, flags);
+    const lines: ComposedLine[] = [];
+    for (const index of bundles.order) {
+      const media = bundles.media[index] as RemoteMedia;
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
-      if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, dialogue, line, from, media, flags, another);
-    });
-    const asked = dialogue.lines[0]?.[from].flags;
+      lines[index] = line
+        ? this.#answerLine(session, dialogue, line, from, media, flags, another, bundles)
+        : refused(newLine(index).a, undefined);
+    }
+    this.#settle(session);
     const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
-    const bundle = offerer.bundled && (flags.bundle.has('accept') || asked?.bundle.has('accept') === true);
-    return this.#compose(text, lines, offerer, { flags, bundle, iceLite });
+    const grouped = bundles.ofOfferer.filter((index) => lines[index]?.rejected === false);
+    const group = grouped.map((index) => lines[index]?.mid ?? '');
+    return this.#compose(text, lines, offerer, { flags, group, iceLite });
   }
 
   #answerLine(
@@ -311,64 +332,68 @@ export class SessionManager {
     media: RemoteMedia,
     flags: MediaFlags,
     another: boolean,
+    bundles: bundle.Bundles,
   ): ComposedLine {
-    const { dataplane, interfaces } = this.#options;
+    const { dataplane } = this.#options;
+    const [offerer, answerer] = parties(dialogue, from);
+    const to = from === 'a' ? 'b' : 'a';
     const offerSide = line[from];
-    const answerSide = line[from === 'a' ? 'b' : 'a'];
+    const answerSide = line[to];
     const offered = offerSide.remote;
     const asked = offerSide.flags ?? flags;
     answerSide.remote = media;
     answerSide.flags = flags;
     if (media.rejected || !answerSide.endpoint || !offered || offered.rejected) {
-      closeLines([line]);
+      bundle.closeLine(dataplane, dialogue, line);
       return refused(offerSide, offered?.mid);
     }
+    const lead = bundle.leadOf(dialogue, from, bundles.ofOfferer, line);
+    if (lead !== offerSide && lead.remote) offerSide.remote = bundle.withTransport(offered, lead.remote);
     const agreed: Agreement =
       media.kind === 'audio' && media.carriage === 'rtp'
         ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
         : { forOfferer: media.codecs, transcode: undefined };
-    const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
-    decideAnswered(offerSide, answerSide, flags, pass);
-    openSide(
-      dataplane,
-      offerSide,
-      chooseInterface(interfaces, asked.direction.length > 0 ? asked : flags, 0, offered),
-      session.callId,
-    );
+    const apart = bundles.ofOfferer.length < 2 && !answerSide.grouped;
+    const pass = apart && agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
+    const sides = bundle.sidesOf(dialogue, offerer);
+    bundle.prepare(offerer, offerSide, sides, bundles.ofOfferer.includes(line.index));
+    if (lead === offerSide) decideAnswered(offerSide, answerSide, flags, pass);
+    else offerSide.protocol = offered.protocol;
+    const opening = this.#opening(session, asked.direction.length > 0 ? asked : flags, 0, offered);
+    bundle.openAnswered(opening, offerer, offerSide, lead, sides, bundles);
+    bundle.openOn(opening, answerer, answerSide, bundle.leadOf(dialogue, to, bundles.ofAnswerer, line));
     takeRole(answerSide);
     offerSide.codecs = agreed.forOfferer;
     answerSide.codecs = media.codecs;
     offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
-    offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
-    answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
+    bundle.configure(offerer, offerSide, lead === offerSide, remoteSpec(offerSide, pass));
+    const speaks = line.index === bundles.ofAnswerer[0];
+    bundle.configure(answerer, answerSide, speaks, remoteSpec(answerSide, pass, another));
     const { transcode } = agreed;
     const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
     line.agreed = { from, speech: a && b && { a, b }, passing: pass };
     connectLine(dataplane, session, dialogue, line);
     return {
-      side: offerSide,
-      codecs: media.carriage === 'rtp' ? agreed.forOfferer : undefined,
-      rejected: false,
+      ...passedOn(offerSide, media, flags),
       mid: offered.mid,
-      ptimeMs: offerSide.ptimeMs,
-      direction: media.direction,
-      nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
+      place: lead === offerSide ? 'apart' : 'shared',
+      midExtension: bundle.answeredExtension(offered, answerSide, bundles),
       trickle: offered.trickle || flags.flags.has('trickle-ICE'),
     };
+  }
+
+  #opening(session: Session, flags: MediaFlags, which: 0 | 1, media: RemoteMedia): bundle.Opening {
+    const { dataplane, interfaces } = this.#options;
+    return { dataplane, interfaceName: chooseInterface(interfaces, flags, which, media), affinity: session.callId };
   }
 
   #compose(
     text: SdpText,
     lines: readonly ComposedLine[],
     to: Dialogue['a'],
-    how: Pick<Composing, 'flags' | 'bundle' | 'iceLite'>,
+    how: Pick<Composing, 'flags' | 'group' | 'iceLite'>,
   ): string {
-    const { dataplane } = this.#options;
-    return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
+    const parts = { dataplane: this.#options.dataplane, loopMark: this.#loopMark, ...how };
+    return tell(to, compose(text, lines, parts), how.flags);
   }
-}
-
-function refused(side: Side, mid: string | undefined): ComposedLine {
-  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false };
-  return { side, codecs: undefined, rejected: true, mid, ...nothing };
 }

@@ -71,13 +71,22 @@ export interface Dialogue {
 export interface Party {
   tag: string | undefined;
   label: string | undefined;
-  /** Its last offer had a BUNDLE group. */
-  bundled: boolean;
+  /** The BUNDLE group of its last offer: a=mid of its lines; empty when it had none. */
+  group: readonly string[];
+  /** Whose transport several of its lines use; undefined: each has its own. */
+  carrier: Carrier | undefined;
   readonly gates: Gates;
   /** What this party was last told, where ng's `replace` wants it steady. */
   told: Told | undefined;
   /** Of its last description, for whoever subscribes to it. */
   said: Heading | undefined;
+}
+
+/** An endpoint that others ride on. It may have outlived the line that it was opened for. */
+export interface Carrier {
+  readonly endpoint: Endpoint;
+  /** What it was opened as. */
+  readonly opened: string;
 }
 
 export interface Told {
@@ -136,6 +145,8 @@ export interface Side {
   rtcpMux: boolean;
   /** RTCP has no port of its own. */
   onePort: boolean;
+  /** Our last SDP to this party has it in a BUNDLE group. */
+  grouped: boolean;
   /** Something is, or has been, put into what this party hears. */
   insertable: boolean;
   /** Names what is being played to it. */
@@ -167,6 +178,7 @@ export function newSide(): Side {
     foreign: NOBODYS,
     rtcpMux: false,
     onePort: false,
+    grouped: false,
     insertable: false,
     playing: undefined,
   };
@@ -177,7 +189,8 @@ export function newLine(index: number): Line {
 }
 
 export function newParty(tag: string | undefined): Party {
-  return { tag, label: undefined, bundled: false, gates: openGates(), told: undefined, said: undefined };
+  const nothing = { label: undefined, carrier: undefined, told: undefined, said: undefined };
+  return { tag, ...nothing, group: NOTHING, gates: openGates() };
 }
 
 /** What the caller of ng is told; `code` is for metrics. */

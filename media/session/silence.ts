@@ -1,7 +1,7 @@
 import type { Session } from './session.ts';
 
 /** A call on hold, or one that still rings, may be silent for so much longer. */
-export const PATIENCE = 60;
+const PATIENCE = 60;
 
 /** Why a sweep ends something: asked for; silent; silent on hold; never answered. */
 export type Ending = 'deleted' | 'timeout' | 'silent-timeout' | 'offer-timeout';
@@ -16,4 +16,15 @@ export function whySilent({ dialogues }: Session): Exclude<Ending, 'deleted'> {
   const open = lines.flatMap(({ a, b }) => [a, b]).filter(({ endpoint }) => endpoint !== undefined);
   const held = open.some(({ remote }) => remote !== undefined && remote.direction !== 'sendrecv');
   return held ? 'silent-timeout' : 'timeout';
+}
+
+/** Nobody is heard any more. `idle`: endpoints that have been silent for the time-out; times are ms. */
+export function isDead(session: Session, idle: ReadonlySet<number>, now: number, timeoutMs: number): boolean {
+  const sides = session.dialogues.flatMap(({ lines }) => lines.flatMap(({ a, b }) => [a, b]));
+  const open = sides.filter((side) => side.endpoint !== undefined);
+  if (open.length === 0) return now - session.lastSignalAt > timeoutMs;
+  if (!open.every((side) => idle.has(side.endpoint?.id ?? -1))) return false;
+  // Counted from the last signal too: a call that comes back from hold has been silent for long.
+  const patience = whySilent(session) === 'timeout' ? 1 : PATIENCE;
+  return now - session.lastSignalAt > timeoutMs * patience;
 }

@@ -6,15 +6,19 @@ import { SessionError, type Side } from './session.ts';
 
 const PROTOCOLS = new Set(['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
 
-/** How a side that we offer to is to be carried: from what came in and what the flags ask for. */
-export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
+/**
+ * How a side that we offer to is to be carried: from what came in and what the flags ask for. `grouped`: its transport may
+ * become that of others too, so that nobody else's keys can pass.
+ */
+export function decideOffered(side: Side, from: Side, flags: MediaFlags, grouped = false): void {
   const incoming = from.remote;
   const arrived = incoming?.protocol ?? 'RTP/AVP';
   const wanted = flags.protocol !== undefined && PROTOCOLS.has(flags.protocol) ? flags.protocol : undefined;
   side.protocol = incoming?.carriage === 'rtp' ? (wanted ?? arrived) : arrived;
   const secure = isSecure(side.protocol) || flags.osrtp.has('offer');
   side.dtls = secure && flags.dtls !== 'off';
-  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes) : NO_SDES;
+  const { lines, foreign } =
+    secure && !flags.sdes.off ? offeredSdes(side, grouped ? undefined : incoming, flags.sdes) : NO_SDES;
   side.sdes = lines;
   side.foreign = foreign;
   const passed = flags.ice === 'optional' || flags.ice === 'force-relay';
@@ -25,7 +29,7 @@ export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
   // What has been agreed once is not asked again.
   const require = mux.has('require') || (side.rtcpMux && side.remote?.rtcpMux === true && !mux.has('demux'));
   side.onePort = require;
-  side.rtcpMux = require || mux.has('offer') || (!mux.has('demux') && (incoming?.rtcpMux ?? false));
+  side.rtcpMux = require || grouped || mux.has('offer') || (!mux.has('demux') && (incoming?.rtcpMux ?? false));
   if (!side.dtls) side.role = undefined;
 }
 
@@ -98,8 +102,20 @@ export function takeRole(answerer: Side): void {
   if (answerer.dtls) answerer.role = answerer.remote?.setup === 'passive' ? 'client' : 'server';
 }
 
-/** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
-export function openSide(dataplane: Dataplane, side: Side, interfaceName: string, affinity: string): void {
+/** What an end is opened as. */
+export interface End extends Pick<EndpointSpec, 'socket' | 'ice' | 'raw' | 'carrier'> {
+  readonly kind: string;
+}
+
+/**
+ * What a side needs by what was decided for it. `apart`: with ICE, a port that no other line has. `fits`: whether an end that
+ * was opened as that will do.
+ */
+export function endKind(
+  side: Side,
+  interfaceName: string,
+  apart = false,
+): End & { readonly fits: (opened: string | undefined) => boolean } {
   const raw = side.remote?.carriage === 'raw' || !side.protocol.includes('RTP/');
   const socket: EndpointSpec['socket'] = raw
     ? 'single'
@@ -108,16 +124,31 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
       : 'pair';
   const ice = side.icePassed ? undefined : side.ice;
   // Other credentials are a restart of ICE, not another socket.
-  const kind = `${socket} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
-  if (side.endpoint && side.opened === kind) return;
-  // The new one first: when there is none to be had, the call goes on as it was.
-  const endpoint = dataplane.openEndpoint({
-    socket,
-    interface: interfaceName,
-    affinity,
+  const kind = (as: string) => `${as} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
+  const own = socket === 'shared' && apart ? 'single' : socket;
+  return {
+    socket: own,
+    kind: kind(own),
     ...(ice ? { ice } : {}),
     ...(raw ? { raw } : {}),
-  });
+    // A line that had a port of its own stays there.
+    fits: (opened) =>
+      opened === kind(own) || (socket === 'shared' && (opened === kind('single') || opened === kind('pair'))),
+  };
+}
+
+/** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
+export function openSide(
+  dataplane: Dataplane,
+  side: Side,
+  interfaceName: string,
+  affinity: string,
+  end: End & { readonly fits?: (opened: string | undefined) => boolean } = endKind(side, interfaceName),
+): void {
+  const { kind, fits, ...spec } = end;
+  if (side.endpoint && (fits ? fits(side.opened) : side.opened === kind)) return;
+  // The new one first: when there is none to be had, the call goes on as it was.
+  const endpoint = dataplane.openEndpoint({ interface: interfaceName, affinity, ...spec });
   side.endpoint?.close();
   // What was played there has ended with it.
   side.playing = undefined;

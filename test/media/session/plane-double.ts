@@ -1,5 +1,6 @@
 import {
   DataplaneError,
+  type BundleSpec,
   type Clip,
   type Dataplane,
   type Endpoint,
@@ -26,6 +27,8 @@ export class PlaneDouble implements Dataplane {
   } as const;
   readonly open = new Map<number, OpenEnd>();
   readonly paths = new Map<string, PathSpec>();
+  /** By carrier. */
+  readonly bundles = new Map<number, BundleSpec>();
   /** By endpoint, in the order in which they are to be heard. */
   readonly playing = new Map<number, readonly { readonly clip: Clip; readonly playback: Playback }[]>();
   readonly pressed: { readonly endpoint: number; readonly key: KeyPress }[] = [];
@@ -48,7 +51,8 @@ export class PlaneDouble implements Dataplane {
     this.portsLeft--;
     const end: OpenEnd = { id: this.#next++, spec, remote: undefined };
     this.open.set(end.id, end);
-    const port = spec.socket === 'shared' ? 19_000 : 20_000 + 2 * end.id;
+    const sockets = spec.carrier === undefined ? end : this.open.get(spec.carrier);
+    const port = sockets?.spec.socket === 'shared' ? 19_000 : 20_000 + 2 * (sockets ?? end).id;
     const address = this.#addresses[spec.interface] ?? '127.0.0.1';
     return {
       id: end.id,
@@ -69,6 +73,7 @@ export class PlaneDouble implements Dataplane {
       }),
       close: () => {
         if (this.open.delete(end.id)) this.portsLeft++;
+        this.bundles.delete(end.id);
         for (const tap of this.taps) if (tap.split(' ').includes(String(end.id))) this.taps.delete(tap);
       },
     };
@@ -77,6 +82,11 @@ export class PlaneDouble implements Dataplane {
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void {
     if (path) this.paths.set(`${from.id} ${to.id}`, path);
     else this.paths.delete(`${from.id} ${to.id}`);
+  }
+
+  setBundle(carrier: Endpoint, bundle: BundleSpec): void {
+    if (bundle.lines.length > 0) this.bundles.set(carrier.id, bundle);
+    else this.bundles.delete(carrier.id);
   }
 
   clip(samples: Int16Array, rate: number): Clip {

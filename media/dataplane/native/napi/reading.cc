@@ -175,7 +175,7 @@ bool readPath(Reader path, PathSpec& out) {
 bool readEndpointSpec(Reader& object, EndpointSpec& spec) {
   const std::string socket = object.text("socket");
   if (object.failed()) return false;
-  spec.socket = socket == "shared" ? SocketKind::kShared : socket == "single" ? SocketKind::kSingle : SocketKind::kPair;
+  spec.socket = socket == "shared" ? SocketKind::kShared : socket == "carried" ? SocketKind::kCarried : socket == "single" ? SocketKind::kSingle : SocketKind::kPair;
   spec.interface = object.text("interface");
   spec.affinity = object.text("affinity");
   if (object.has("ice")) {
@@ -184,6 +184,20 @@ bool readEndpointSpec(Reader& object, EndpointSpec& spec) {
     if (ice.failed()) return false;
   }
   spec.raw = object.has("raw") && object.flag("raw");
+  spec.carrier = static_cast<uint64_t>(object.numberOr("carrier", 1, 9e15, 0));
+  return !object.failed();
+}
+
+bool readBundle(Reader& object, BundleSpec& out) {
+  object.list("lines", [&](Reader entry) {
+    BundleSpec::Line& line = out.lines.emplace_back();
+    line.endpoint = static_cast<uint64_t>(entry.number("endpoint", 1, 9e15));
+    if (entry.has("mid")) line.keys.mid = entry.text("mid");
+    line.keys.midExtension = static_cast<uint8_t>(entry.numberOr("midExtension", 1, 14, 0));
+    for (const double pt : entry.numbers("payloadTypes", 0, 127)) line.keys.payloadTypes.set(static_cast<size_t>(pt));
+    for (const double ssrc : entry.numbers("ssrcs", 0, 4294967295.0)) line.keys.ssrcs.push_back(static_cast<uint32_t>(ssrc));
+    if (entry.failed()) object.fail("lines", "endpoints with their payload types and SSRCs");
+  });
   return !object.failed();
 }
 

@@ -73,6 +73,13 @@ struct Copies {
   Address local;  // where it arrives, for the record
 };
 
+// Of an endpoint whose transport carries several lines (worker_bundle.cc), its own among them or not.
+struct Bundle {
+  std::vector<Endpoint*> riders;  // who has no sockets but these
+  std::vector<Endpoint*> lines;   // by their numbers in `table`; null: closed meanwhile
+  BundleTable table;
+};
+
 struct Endpoint {
   uint64_t id = 0;
   EndpointSpec spec;
@@ -81,6 +88,10 @@ struct Endpoint {
   int rtpFd = -1;
   int rtcpFd = -1;
   uint16_t port = 0;
+  // Its transport is another's, or others use its own.
+  bool bundled = false;
+  Endpoint* carrier = nullptr;  // null, of a rider: it has been closed
+  std::unique_ptr<Bundle> bundle;
   uint32_t rtpSocket = 0;  // places in the worker's table
   uint32_t rtcpSocket = 0;
 
@@ -134,6 +145,9 @@ struct Endpoint {
   std::unique_ptr<SourceRecord> record;
   std::unique_ptr<VoipMetrics> voip;
 
+  // Whose sockets, source and keys it uses.
+  Endpoint& transport() { return carrier != nullptr ? *carrier : *this; }
+  const Endpoint& transport() const { return carrier != nullptr ? *carrier : *this; }
   bool ice() const { return spec.ice.has_value(); }
   bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }
   bool originates() const {

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "../core/bundle.h"
 #include "../core/rtcp.h"
 #include "../core/telephone_event.h"
 #include "../core/transcoder.h"
@@ -38,7 +39,7 @@ struct IceCredentials {
   std::string pwd;
 };
 
-enum class SocketKind : uint8_t { kPair, kSingle, kShared };
+enum class SocketKind : uint8_t { kPair, kSingle, kShared, kCarried };
 
 struct EndpointSpec {
   SocketKind socket = SocketKind::kPair;
@@ -46,6 +47,7 @@ struct EndpointSpec {
   std::string affinity;
   std::optional<IceCredentials> ice;
   bool raw = false;  // datagrams of which nothing is known but their source
+  uint64_t carrier = 0;  // of kCarried: the endpoint whose transport it uses
 };
 
 struct SdesSpec {
@@ -69,6 +71,15 @@ struct RemoteSpec {
   std::optional<SrtpKey> copyKey;  // what passes unopened is opened with it for those who get copies
   std::optional<IceCredentials> ice;
   std::optional<IceCredentials> localIce;  // ours from now on; others than before restart ICE
+};
+
+// The lines on the transport of one endpoint (RFC 9143). No lines: it is of one line again, its own.
+struct BundleSpec {
+  struct Line {
+    uint64_t endpoint = 0;
+    BundleTable::Line keys;
+  };
+  std::vector<Line> lines;
 };
 
 enum class Gate : uint8_t {
@@ -102,12 +113,14 @@ enum Drop : uint8_t {
   kDropSend,
   kDropIce,
   kDropGated,
+  kDropNoLine,  // of a bundle: no MID, SSRC or payload type says whose it is
+  kDropSsrcLimit,
   kDropCount,
 };
 
 inline constexpr std::array<const char*, kDropCount> kDropNames = {"malformed", "unknown-source", "authentication", "replay",
                                                                    "no-keys",   "no-path",        "no-remote",      "send",
-                                                                   "ice",       "gated"};
+                                                                   "ice",       "gated",          "no-line",        "ssrc-limit"};
 using Drops = std::array<uint64_t, kDropCount>;
 
 // A source that an endpoint has taken to, and why (source_learner.h; `ice`: a checked pair).

@@ -53,13 +53,18 @@ bool Worker::add(Endpoint& endpoint) {
   endpoint.sender.lastTimestamp = start[2];
   counters_.endpoints.add();
   countBytes(endpoint);
-  if (endpoint.shared != nullptr) return true;
+  if (endpoint.shared != nullptr || endpoint.carrier != nullptr) return true;
   const bool rtp = watch(endpoint, false, endpoint.rtpFd, endpoint.rtpSocket);
   return (endpoint.rtcpFd < 0 || watch(endpoint, true, endpoint.rtcpFd, endpoint.rtcpSocket)) && rtp;
 }
 
 void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   const Micros now = monotonicNow();
+  if (endpoint.spec.socket == SocketKind::kCarried) {
+    // Where the party is and by what keys it speaks is told to who carries it.
+    endpoint.signalledAt = now;
+    return;
+  }
   const RemoteSpec before = std::move(endpoint.remote);
   endpoint.remote = remote;
   if (endpoint.copies && remote.copyKey != before.copyKey) openForCopies(endpoint);
@@ -103,7 +108,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 }
 
 void Worker::countBytes(Endpoint& endpoint) {
-  uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.bundle ? sizeof(Bundle) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get(), endpoint.copies ? endpoint.copies->srtp.get() : nullptr}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -178,7 +183,8 @@ void Worker::remove(Endpoint& endpoint) {
   dropCopies(endpoint);
   for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
   deadlines_.set(endpoint, kNever);
-  if (endpoint.shared == nullptr) {
+  leaveBundle(endpoint);
+  if (endpoint.rtpFd >= 0 && endpoint.shared == nullptr) {
     // Closing takes them out of epoll.
     unwatch(endpoint.rtpSocket);
     ::close(endpoint.rtpFd);
@@ -222,6 +228,7 @@ void Worker::reschedule(Endpoint& endpoint) {
 
 void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
   const Micros now = monotonicNow();
+  const Endpoint& by = endpoint.transport();
   out.now = now;
   out.receivedPackets = endpoint.receivedPackets;
   out.receivedBytes = endpoint.receivedBytes;
@@ -231,25 +238,25 @@ void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
   out.sentBytes = endpoint.sentBytes;
   out.dropped = endpoint.dropped;
   if (endpoint.receiver.active()) out.ssrc = endpoint.receiver.ssrc();
-  out.remoteRtp = endpoint.ice() ? endpoint.selected : endpoint.rtp.target();
-  out.remoteRtcp = endpoint.ice() || endpoint.remote.rtcpMux ? out.remoteRtp : endpoint.rtcp.target();
+  out.remoteRtp = by.ice() ? by.selected : by.rtp.target();
+  out.remoteRtcp = by.ice() || by.remote.rtcpMux ? out.remoteRtp : by.rtcp.target();
   if (endpoint.lastRtpAt >= 0) out.lastPacketMs = (now - endpoint.lastRtpAt) / 1000;
-  if (endpoint.dtls) {
+  if (by.dtls) {
     static constexpr const char* kNames[] = {"new", "connecting", "connected", "failed"};
-    out.dtls = kNames[static_cast<size_t>(endpoint.dtls->state())];
+    out.dtls = kNames[static_cast<size_t>(by.dtls->state())];
   }
-  out.iceConnected = endpoint.selected.known();
+  out.iceConnected = by.selected.known();
   if (endpoint.roundTripMs >= 0) out.roundTripMs = endpoint.roundTripMs;
   if (endpoint.out && endpoint.out->transcoder) out.playout = endpoint.out->transcoder->stats();
   out.openedAt = endpoint.openedAt;
-  out.signalledAt = endpoint.signalledAt;
+  out.signalledAt = by.signalledAt;
   out.lastReceivedAt = endpoint.lastRtpAt;
   out.lastSentAt = endpoint.lastSentAt;
-  out.frozen = endpoint.ice() ? endpoint.nominated : endpoint.rtp.frozen();
-  if (endpoint.record) {
-    out.learned = endpoint.record->learned;
-    out.refused = endpoint.record->refused;
-    out.refusedElsewhere = endpoint.record->refusedElsewhere;
+  out.frozen = by.ice() ? by.nominated : by.rtp.frozen();
+  if (by.record) {
+    out.learned = by.record->learned;
+    out.refused = by.record->refused;
+    out.refusedElsewhere = by.record->refusedElsewhere;
   }
   if (endpoint.voip) out.voip = *endpoint.voip;
   if (endpoint.receiver.active()) out.quality = quality(endpoint);

@@ -87,7 +87,7 @@ void Worker::copy(Endpoint& endpoint, bool rtcp, bool viaRtcp, const Address& fr
     Endpoint& to = *copies.taps[i];
     std::array<uint8_t, kPacketSize> own;
     uint8_t* bytes = packet;
-    if (to.encrypted()) {
+    if (to.transport().encrypted() || to.bundled) {
       // Protecting works in place, and the packet has other ways to go.
       std::memcpy(own.data(), packet, length);
       bytes = own.data();
