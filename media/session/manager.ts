@@ -6,7 +6,7 @@ import { closeDialogue, dialogueOfAnswer, dialogueOfOffer, matching, parties } f
 import type { MediaFlags } from './flags.ts';
 import { openGates, type Gates } from './gates.ts';
 import { chooseInterface } from './interfaces.ts';
-import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
+import { agree, codingPolicy, offeredCodecs, tuningOf, type Agreement } from './formats.ts';
 import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { publish, type CopyParts } from './publications.ts';
@@ -268,6 +268,7 @@ export class SessionManager {
     fromSide.flags = flags;
     fromSide.codecs = media.codecs;
     fromSide.coding = codingPolicy(flags, media.ptimeMs);
+    fromSide.tuning = tuningOf(flags, true);
     const mid = bundling.mids[line.index];
     if (media.rejected || media.carriage === 'other') {
       bundle.closeLine(dataplane, dialogue, line);
@@ -282,11 +283,11 @@ export class SessionManager {
     bundle.openOffered(opening, answerer, toSide, sides, bundling);
     toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
     toSide.offered = toSide.codecs;
+    toSide.tuning = tuningOf(flags, false);
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
     // In a re-INVITE the offerer may have moved: it must be heard at once.
     // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    const speaks = line.index === bundling.said;
-    bundle.configure(offerer, fromSide, speaks, remoteSpec(fromSide, line.agreed?.passing));
+    bundle.configure(offerer, fromSide, line.index === bundling.said, remoteSpec(fromSide, line.agreed?.passing));
     return {
       ...passedOn(toSide, media, flags),
       mid,

@@ -22,7 +22,7 @@ export function connectLine(dataplane: Dataplane, session: Session, dialogue: Di
     const gate = gateOf([session.gates, dialogue[from].gates], events, agreed.passing);
     const codable =
       path.mode === 'relay' && receiver.insertable && !agreed.passing
-        ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs) }
+        ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs, receiver.tuning) }
         : {};
     dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable });
   }
@@ -33,6 +33,7 @@ function endOf(side: Side, chosen: Codec | undefined) {
     codecs: side.codecs,
     speech: chosen ?? side.codecs.find(isSpeech),
     ptimeMs: side.ptimeMs ?? side.remote?.ptimeMs,
+    tuning: side.tuning,
   };
 }
 

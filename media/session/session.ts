@@ -129,6 +129,8 @@ export interface Side {
   offered: readonly Codec[];
   /** What this party's last offer asked us to do when it is answered. */
   coding: CodingPolicy;
+  /** Patterns of codecs, with what our encoder towards this party is to do. */
+  tuning: readonly string[];
   /** Of our last SDP to this party. */
   ptimeMs: number | undefined;
   ice: { readonly ufrag: string; readonly pwd: string } | undefined;
@@ -168,6 +170,7 @@ export function newSide(): Side {
     codecs: NOTHING,
     offered: NOTHING,
     coding: NO_CODING,
+    tuning: NOTHING,
     ptimeMs: undefined,
     ice: undefined,
     iceOf: undefined,
