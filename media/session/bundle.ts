@@ -51,6 +51,8 @@ export function groupedLines(
 /** What an offer shares: of its own lines, and of those that we offer. */
 export interface Bundling {
   readonly how: 'offer' | 'require' | undefined;
+  /** A group of one is a name, and changes nothing. */
+  readonly several: boolean;
   /** a=mid of all lines, as they are told to who is offered them. */
   readonly mids: readonly (string | undefined)[];
   /** The line of the offerer that speaks for its group. */
@@ -67,9 +69,11 @@ export function bundlingOf(
 ): Bundling {
   const how = groupingOf(answerer, flags);
   const said = groupedLines(group, media, (index) => media[index]?.rejected === false)[0];
+  const lines = media.filter(({ rejected, carriage }) => !rejected && carriage === 'rtp');
+  const several = how !== undefined && (lines.length > 1 || answerer.carrier !== undefined);
   const generated = (index: number) => (flags.flags.has('generate-mid') ? String(index + 1) : undefined);
   const mids = how ? midsFor(media) : media.map(({ mid }, index) => mid ?? generated(index));
-  return { how, mids, said, lead: undefined };
+  return { how, several, mids, said, lead: undefined };
 }
 
 /** What an answer shares, by the numbers of its lines. */
@@ -136,6 +140,11 @@ export function leadOf(dialogue: Dialogue, which: 'a' | 'b', among: readonly num
 
 export function sidesOf(dialogue: Dialogue, party: Party): readonly Side[] {
   return dialogue.lines.map(({ a, b }) => (dialogue.a === party ? a : b));
+}
+
+/** Neither party has the line together with others: its keys can pass. */
+export function isApart({ a, b }: Dialogue, { ofAnswerer, ofOfferer }: Bundles): boolean {
+  return !a.carrier && !b.carrier && ofAnswerer.length < 2 && ofOfferer.length < 2;
 }
 
 /** Whether the answer to the offerer names the extension: what only we have offered is not for it. */
@@ -242,7 +251,8 @@ export function rides(party: Party, side: Side): boolean {
   return party.carrier !== undefined && side.opened === kindOn(party.carrier.endpoint);
 }
 
-function isOn(party: Party, side: Side): boolean {
+/** It is one of the lines that share a transport. */
+export function isOn(party: Party, side: Side): boolean {
   return side.endpoint !== undefined && (side.endpoint === party.carrier?.endpoint || rides(party, side));
 }
 

@@ -1,5 +1,6 @@
 import type { Codec } from '../../codecs/mod.ts';
 import type { EndpointStats, SourceRecord } from '../dataplane/mod.ts';
+import { isOn } from './bundle.ts';
 import type { Gates } from './gates.ts';
 import { newSide, type Dialogue, type Party, type Session, type Side, type Subscription } from './session.ts';
 import { isSecure, passedThrough } from './transport.ts';
@@ -52,7 +53,7 @@ function explainSide(role: string, party: Party, side: Side, other: Side, index:
   const stats = side.endpoint.stats();
   return [
     `${head}: says ${remote.protocol} ${names(remote.codecs)}, ${remote.direction}${place(side)}`,
-    `  our end: ${side.endpoint.rtp.address}:${side.endpoint.rtp.port}${side.onePort || !side.endpoint.rtcp ? ', RTCP on the same port' : `, RTCP on ${side.endpoint.rtcp.port}`}`,
+    `  our end: ${side.endpoint.rtp.address}:${side.endpoint.rtp.port}${side.onePort || !side.endpoint.rtcp ? ', RTCP on the same port' : `, RTCP on ${side.endpoint.rtcp.port}`}${isOn(party, side) ? ', shared with other lines' : ''}`,
     `  chosen: ${names(side.codecs)} over ${side.protocol}; ${coding(side, other)}`,
     `  keys: ${keys(side, other, stats)}`,
     ...heldBack(party.gates, all).map((line) => `  ${line}`),

@@ -277,7 +277,7 @@ export class SessionManager {
     toSide.grouped = bundling.how !== undefined && media.carriage === 'rtp';
     const sides = bundle.sidesOf(dialogue, answerer);
     bundle.prepare(answerer, toSide, sides, toSide.grouped);
-    decideOffered(toSide, fromSide, flags, toSide.grouped);
+    decideOffered(toSide, fromSide, flags, toSide.grouped && bundling.several);
     const opening = this.#opening(session, flags, 1, media);
     const carried = bundle.rides(answerer, toSide) && toSide.remote !== undefined;
     bundle.openOffered(opening, answerer, toSide, sides, bundling);
@@ -293,7 +293,7 @@ export class SessionManager {
       mid,
       // Before the party has said that it understands, a line that shares a transport has no address of its own.
       place: toSide === bundling.lead || !bundle.rides(answerer, toSide) ? 'apart' : carried ? 'shared' : 'bundle-only',
-      midExtension: toSide.grouped ? 'offer' : undefined,
+      midExtension: toSide.grouped && bundling.several ? 'offer' : undefined,
       trickle: flags.flags.has('trickle-ICE'),
     };
   }
@@ -354,8 +354,8 @@ export class SessionManager {
       media.kind === 'audio' && media.carriage === 'rtp'
         ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
         : { forOfferer: media.codecs, transcode: undefined };
-    const apart = bundles.ofOfferer.length < 2 && !answerSide.grouped;
-    const pass = apart && agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
+    const passable = agreed.transcode === undefined && bundle.isApart(dialogue, bundles);
+    const pass = passable && passedThrough(offerSide, answerSide) !== undefined;
     const sides = bundle.sidesOf(dialogue, offerer);
     bundle.prepare(offerer, offerSide, sides, bundles.ofOfferer.includes(line.index));
     if (lead === offerSide) decideAnswered(offerSide, answerSide, flags, pass);

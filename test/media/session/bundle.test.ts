@@ -4,6 +4,7 @@ import { parse } from 'sdp-transform';
 import { runCommand } from '../../../media/ng/mod.ts';
 import { readFlags, SessionManager } from '../../../media/session/mod.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
+import { random } from '../../support/mutate.ts';
 import { PlaneDouble } from './plane-double.ts';
 
 type Dictionary = Record<string, Bencode>;
@@ -259,6 +260,23 @@ describe('BUNDLE', () => {
     gone();
   });
 
+  it('of one line is a name: its keys pass, and nothing is added but the name', () => {
+    const crypto = 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj';
+    const one = (key: string) =>
+      sdp(
+        [],
+        audio(4000, crypto.replace('d0Rm', key)).map((line) => line.replace('RTP/AVP', 'RTP/SAVP')),
+      );
+    const keys = { 'transport-protocol': 'RTP/SAVP', DTLS: 'off', bundle: ['offer', 'accept'] };
+    const offered = offer({ sdp: one('d0Rm'), ...keys });
+    assert.equal(group(offered), '1');
+    assert.ok(offered.includes('inline:d0Rm') && !offered.includes(MID) && !offered.includes('a=rtcp-mux'));
+    const answered = answer({ sdp: one('e1Sn').replace('a=rtpmap', 'a=mid:1\r\na=rtpmap') });
+    assert.ok(answered.includes('inline:e1Sn'));
+    assert.ok([...plane.open.values()].every(({ remote }) => remote?.crypto.type === 'none'));
+    gone();
+  });
+
   it('goes on in a re-offer to who has answered with it: the same port, new lines without an address', () => {
     offer({ sdp: sdp([], audio(4000), audio(4002)), 'transport-protocol': 'RTP/SAVP', DTLS: 'off', bundle: ['offer'] });
     const crypto = 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj';
@@ -303,5 +321,57 @@ describe('BUNDLE', () => {
     ).reply as Dictionary;
     assert.equal(reply['result'], 'error');
     assert.deepEqual([plane.open.size, plane.bundles.size], [0, 0]);
+  });
+
+  it('comes and goes in any order of offers and answers, and nothing is left', () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const pick = random(seed);
+      const some = <T>(...of: readonly T[]) => of[pick(of.length)] as T;
+      const describe3 = (answered: boolean): string => {
+        const lines = [0, 1, 2].map((mid) => ({ mid, port: some(0, 9, 9, 9), bundleOnly: !answered && pick(4) === 0 }));
+        const members = lines.filter(({ port, bundleOnly }) => (port > 0 || bundleOnly) && pick(5) > 0);
+        const named = members.map(({ mid }) => mid).join(' ');
+        return sdp(
+          named === '' ? [] : [`a=group:BUNDLE ${named}`],
+          ...lines.map(({ mid, port, bundleOnly }) => [
+            ...[`m=audio ${bundleOnly ? 0 : port} UDP/TLS/RTP/SAVPF 0`, 'c=IN IP4 192.0.2.1', `a=mid:${mid}`],
+            ...[...KEYS, `a=setup:${answered ? 'active' : 'actpass'}`, 'a=rtcp-mux'],
+            ...(bundleOnly ? ['a=bundle-only'] : []),
+          ]),
+        );
+      };
+      for (let step = 0; step < 12; step++) {
+        const turned = step > 1 && pick(2) === 0;
+        const names = { 'call-id': 'c', 'from-tag': turned ? 'b' : 'a' };
+        const tags = { ...names, ...(step > 1 ? { 'to-tag': turned ? 'a' : 'b' } : {}) };
+        const keys = {
+          ...some(WEBRTC, PLAIN),
+          bundle: some([], ['accept'], ['offer', 'accept'], ['require', 'accept'], ['reject']),
+        };
+        plane.portsLeft = some(100, 100, 100, 3);
+        const run = (command: string, more: Dictionary) =>
+          runCommand(manager, { command, ...more }, NOW).reply as Dictionary;
+        run('offer', { ...tags, ...keys, sdp: describe3(false) });
+        const reply = run('answer', {
+          ...names,
+          'to-tag': turned ? 'a' : 'b',
+          sdp: describe3(true),
+          bundle: some([], ['accept']),
+        });
+        for (const { spec } of carried())
+          assert.ok(plane.open.has(spec.carrier ?? 0), `seed ${seed}: a carrier is gone`);
+        if (reply['result'] !== 'ok') continue;
+        const answered = String(reply['sdp']);
+        const mids = group(answered)?.split(' ') ?? [];
+        const grouped = parse(answered).media.filter(({ mid }) => mids.includes(String(mid)));
+        assert.equal(grouped.length, mids.length, `seed ${seed}`);
+        assert.ok(
+          grouped.every(({ port }) => port > 0 && port === grouped[0]?.port),
+          `seed ${seed}: ${answered}`,
+        );
+        assert.equal(grouped.filter(({ fingerprint }) => fingerprint !== undefined).length, Math.min(1, mids.length));
+      }
+      gone();
+    }
   });
 });

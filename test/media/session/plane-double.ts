@@ -49,10 +49,13 @@ export class PlaneDouble implements Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint {
     if (this.portsLeft === 0) throw new DataplaneError('no-ports', 'all taken');
     this.portsLeft--;
+    if (spec.socket === 'carried' && this.open.get(spec.carrier ?? 0)?.spec.carrier !== undefined)
+      throw new Error('who is carried carries nobody');
     const end: OpenEnd = { id: this.#next++, spec, remote: undefined };
     this.open.set(end.id, end);
     const sockets = spec.carrier === undefined ? end : this.open.get(spec.carrier);
-    const port = sockets?.spec.socket === 'shared' ? 19_000 : 20_000 + 2 * (sockets ?? end).id;
+    if (!sockets) throw new Error('its carrier is closed');
+    const port = sockets.spec.socket === 'shared' ? 19_000 : 20_000 + 2 * sockets.id;
     const address = this.#addresses[spec.interface] ?? '127.0.0.1';
     return {
       id: end.id,
@@ -85,6 +88,11 @@ export class PlaneDouble implements Dataplane {
   }
 
   setBundle(carrier: Endpoint, bundle: BundleSpec): void {
+    for (const { endpoint } of bundle.lines) {
+      const end = this.open.get(endpoint);
+      if (end?.id !== carrier.id && end?.spec.carrier !== carrier.id) throw new Error('a line of another transport');
+    }
+    if (!this.open.has(carrier.id)) throw new Error('the carrier is closed');
     if (bundle.lines.length > 0) this.bundles.set(carrier.id, bundle);
     else this.bundles.delete(carrier.id);
   }

@@ -89,6 +89,22 @@ int main() {
     relay.codable = config.in;
     plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : relay, failure);
     plane->setPath(b.id, w.id, PathSpec{}, failure);
+    // A second line on the transport of b, which hears what w is sent.
+    Dataplane::Opened rider;
+    EndpointSpec carried{SocketKind::kCarried, "lo", "call" + std::to_string(round), std::nullopt, false, b.id};
+    BundleSpec bundle;
+    bundle.lines.resize(2);
+    bundle.lines[0].endpoint = b.id;
+    bundle.lines[0].keys.payloadTypes.set(8);
+    if (plane->open(carried, rider, failure)) {
+      bundle.lines[1].endpoint = rider.id;
+      bundle.lines[1].keys.payloadTypes.set(0);
+      plane->setPath(rider.id, a.id, PathSpec{}, failure);
+    }
+    if (rider.id == 0 || rider.rtp != b.rtp || !plane->setBundle(b.id, bundle, failure)) {
+      std::printf("FAIL bundle: %s\n", failure.message.c_str());
+      return 1;
+    }
     // Every third call is recorded and copied to somebody.
     Dataplane::Opened spy;
     uint64_t recording = 0;
@@ -115,6 +131,9 @@ int main() {
     uint32_t position = 0;
     if (round % 3 == 0) plane->stopPlaying(b.id, playback, position);
     EndpointStats stats;
+    plane->stats(rider.id, stats);
+    if (round % 4 == 0) plane->setBundle(b.id, {}, failure);
+    if (round % 4 < 2) plane->closeEndpoint(rider.id);
     plane->stats(a.id, stats);
     plane->totals();
     plane->idle(10);
@@ -125,6 +144,7 @@ int main() {
     plane->closeEndpoint(a.id);
     if (spy.id != 0) plane->closeEndpoint(spy.id);
     plane->closeEndpoint(b.id);
+    plane->closeEndpoint(rider.id);
     plane->closeEndpoint(w.id);
   }
   running = false;
