@@ -169,9 +169,20 @@ export function follow(side: Side, lead: Side): void {
  * none yet.
  */
 export function prepare(party: Party, side: Side, sides: readonly Side[], grouped: boolean): void {
-  if (rides(party, side) && !grouped) Object.assign(side, { ice: undefined, role: undefined, sdes: [] });
+  const { carrier } = party;
+  // Browsers give the whole transport up when the line that spoke for it ends, and begin another one.
+  const over = carrier?.lead.ice !== undefined && carrier.lead.endpoint === undefined;
+  if (isOn(party, side) && (over || (rides(party, side) && !grouped)))
+    Object.assign(side, { ice: undefined, role: undefined, sdes: [] });
+  if (over) leaveCarrier(party, sides);
   const standing = grouped && !isOn(party, side) ? sides.find((other) => isOn(party, other)) : undefined;
   if (standing) follow(side, standing);
+}
+
+function leaveCarrier(party: Party, sides: readonly Side[]): void {
+  const { carrier } = party;
+  party.carrier = undefined;
+  if (carrier && !sides.some(({ endpoint }) => endpoint === carrier.endpoint)) carrier.endpoint.close();
 }
 
 /** Where ends are opened. */
@@ -220,18 +231,18 @@ export function openLead(opening: Opening, party: Party, side: Side, sides: read
   const { dataplane, interfaceName, affinity } = opening;
   const { carrier } = party;
   if (carrier && endKind(side, interfaceName).fits(carrier.opened)) {
+    party.carrier = { ...carrier, lead: side };
     if (side.endpoint !== carrier.endpoint) ride(opening, party, side);
     return;
   }
-  party.carrier = undefined;
-  if (carrier && !sides.some(({ endpoint }) => endpoint === carrier.endpoint)) carrier.endpoint.close();
+  leaveCarrier(party, sides);
   openSide(dataplane, side, interfaceName, affinity);
 }
 
 /** An end on the transport of another one, which becomes the party's carrier with the first. */
 export function openOn(opening: Opening, party: Party, side: Side, lead: Side): void {
   if (side === lead || !lead.endpoint || lead.opened === undefined) return;
-  party.carrier ??= { endpoint: lead.endpoint, opened: lead.opened };
+  party.carrier ??= { endpoint: lead.endpoint, opened: lead.opened, lead };
   follow(side, lead);
   if (side.endpoint !== party.carrier.endpoint) ride(opening, party, side);
 }

@@ -80,8 +80,9 @@ export function matching(
 
 export function closeDialogue({ lines, a, b }: Dialogue): void {
   for (const line of lines) {
-    for (const side of [line.a, line.b]) {
-      side.endpoint?.close();
+    for (const [side, { carrier }] of [[line.a, a] as const, [line.b, b] as const]) {
+      // Last, for its riders say goodbye.
+      if (side.endpoint !== carrier?.endpoint) side.endpoint?.close();
       side.endpoint = undefined;
       side.opened = undefined;
     }

@@ -1,3 +1,4 @@
+export { isOn } from './bundle.ts';
 export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';
 export type { Gates } from './gates.ts';

@@ -56,7 +56,8 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   const sdp = parseSdp(text);
   if (!sdp) return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
-  const group = sdp.groups?.find(({ type }) => type.toUpperCase() === 'BUNDLE')?.mids.split(/\s+/) ?? [];
+  const named = sdp.groups?.find(({ type }) => type.toUpperCase() === 'BUNDLE')?.mids ?? '';
+  const group = [...new Set(named.split(/\s+/).filter(Boolean))];
   const tagged = sdp.media.find(({ mid }) => mid !== undefined && String(mid) === group[0]);
   const media = sdp.media.map((line): RemoteMedia => {
     const member = line.mid !== undefined && group.includes(String(line.mid));

@@ -87,6 +87,8 @@ export interface Carrier {
   readonly endpoint: Endpoint;
   /** What it was opened as. */
   readonly opened: string;
+  /** Of the line that speaks for the group. */
+  readonly lead: Side;
 }
 
 export interface Told {

@@ -12,7 +12,7 @@ import { until } from '../../support/until.ts';
 const NOW = 1_700_000_000_000;
 const KEYS = {
   ...{ ICE: 'force', 'ICE-lite': 'both', 'transport-protocol': 'UDP/TLS/RTP/SAVPF', SDES: ['off'] },
-  ...{ 'rtcp-mux': ['offer', 'require'], bundle: ['require', 'accept'] },
+  'rtcp-mux': ['offer', 'require'],
 } as const;
 
 interface Inbound {
@@ -57,52 +57,84 @@ describe('audio and video of two browsers, each on one transport', function () {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('passes both ways: MID, feedback and key frames find their lines; all of it is gone afterwards', async () => {
-    const manager = new SessionManager({
-      dataplane: plane,
-      interfaces: ['default'],
-      maxSessions: 1,
-      timeoutSeconds: 60,
-    });
-    const call = { callId: 'c', fromTag: 'a', viaBranch: undefined, flags: readFlags(KEYS) };
-    const ask = (name: string, ...sdp: string[]) =>
-      page.evaluate(`talk(${JSON.stringify([name, ...sdp]).slice(1, -1)})`) as Promise<string>;
-    const offered = manager.offer({ ...call, toTag: undefined, sdp: await ask('offer') }, NOW);
-    assert.match(offered, /a=group:BUNDLE 0 1\r\n/);
-    assert.match(offered, /m=video 0 .*\r\n[^]*a=bundle-only/);
+  const ask = (name: string, ...sdp: string[]) =>
+    page.evaluate(`talk(${JSON.stringify([name, ...sdp]).slice(1, -1)})`) as Promise<string>;
+
+  /** An offer of the first and what the second answers. */
+  async function negotiate(manager: SessionManager, bundle: readonly string[], again = false): Promise<string[]> {
+    const call = { callId: 'c', fromTag: 'a', viaBranch: undefined, flags: readFlags({ ...KEYS, bundle }) };
+    const offered = manager.offer({ ...call, toTag: again ? 'b' : undefined, sdp: await ask('offer') }, NOW);
     const answered = manager.answer({ ...call, toTag: 'b', sdp: await ask('answer', offered) }, NOW);
-    assert.match(answered, /a=group:BUNDLE 0 1\r\n/);
     await ask('accept', answered);
-    assert.equal(plane.totals().endpoints, 4);
-    await until(
-      'both hear and see each other',
-      async () => {
-        const both = JSON.parse(await ask('stats')) as Inbound[];
-        return both.every(({ transports, audio, frames }) => transports === 1 && audio > 25 && frames > 5);
-      },
-      15_000,
-    );
-    assert.equal(plane.totals().dtlsHandshakes.connected, 2);
-    const lines = manager.get('c')?.dialogues[0]?.lines ?? [];
-    assert.ok(lines.every(({ a, b }) => [a, b].every(({ endpoint }) => (endpoint?.stats().received.packets ?? 0) > 5)));
-    manager.close();
-    const { endpoints, paths, nativeBytes } = plane.totals();
-    assert.deepEqual({ endpoints, paths, nativeBytes }, { endpoints: 0, paths: 0, nativeBytes: 0 });
-  });
+    return [offered, answered];
+  }
+
+  async function untilBoth(what: string, holds: (heard: Inbound) => boolean): Promise<void> {
+    await until(what, async () => (JSON.parse(await ask('stats')) as Inbound[]).every(holds), 10_000);
+  }
+
+  async function withCall(work: (manager: SessionManager) => Promise<void>): Promise<void> {
+    const limits = { maxSessions: 1, timeoutSeconds: 60 };
+    const manager = new SessionManager({ dataplane: plane, interfaces: ['default'], ...limits });
+    try {
+      await work(manager);
+    } finally {
+      manager.close();
+    }
+    const { endpoints, paths, portsInUse, nativeBytes } = plane.totals();
+    assert.deepEqual([endpoints, paths, portsInUse, nativeBytes], [0, 0, 0, 0]);
+  }
+
+  it('passes both ways: MID, feedback and key frames find their lines', () =>
+    withCall(async (manager) => {
+      await ask('open', 'audio video');
+      const [offered = '', answered = ''] = await negotiate(manager, ['require', 'accept']);
+      assert.match(offered, /a=group:BUNDLE 0 1\r\n/);
+      assert.match(offered, /m=video 0 .*\r\n[^]*a=bundle-only/);
+      assert.match(answered, /a=group:BUNDLE 0 1\r\n/);
+      await untilBoth(
+        'both hear and see',
+        ({ transports, audio, frames }) => transports === 1 && audio > 25 && frames > 5,
+      );
+      assert.equal(plane.totals().dtlsHandshakes.connected, 2);
+      const lines = manager.get('c')?.dialogues[0]?.lines ?? [];
+      const heard = lines.flatMap(({ a, b }) => [a, b].map(({ endpoint }) => endpoint?.stats().received.packets ?? 0));
+      assert.ok(heard.length === 4 && heard.every((packets) => packets > 5), heard.join(' '));
+    }));
+
+  it('video comes to the audio on the same transport, and goes on by another one when the audio ends', () =>
+    withCall(async (manager) => {
+      const shaken = plane.totals().dtlsHandshakes.connected;
+      await ask('open', 'audio');
+      await negotiate(manager, ['offer', 'accept']);
+      await untilBoth('both hear', ({ audio }) => audio > 5);
+      await ask('add', 'video');
+      const [offered = ''] = await negotiate(manager, ['offer', 'accept'], true);
+      const [, audioPort, videoPort] = /m=audio (\d+)[^]*m=video (\d+)/.exec(offered) ?? [];
+      assert.notEqual(audioPort, videoPort);
+      await untilBoth('both see', ({ frames, transports }) => frames > 5 && transports === 1);
+      assert.equal(plane.totals().dtlsHandshakes.connected, shaken + 2);
+      // The line that spoke for the transport ends, and with it Chromium's transport.
+      await ask('stop');
+      const [, answered = ''] = await negotiate(manager, ['offer', 'accept'], true);
+      assert.match(answered, /a=group:BUNDLE 1\r\n[^]*m=audio 0 /);
+      const seen = (JSON.parse(await ask('stats')) as Inbound[]).map(({ frames }) => frames);
+      await untilBoth('both see on', ({ frames }) => frames > Math.max(...seen) + 5);
+      assert.equal(plane.totals().dtlsHandshakes.connected, shaken + 4);
+    }));
 });
 
 /** In the page: two peers with a tone and a moving picture each. */
 async function talkers(): Promise<void> {
-  const config = { bundlePolicy: 'max-bundle' } as const;
-  const [a, b] = [new RTCPeerConnection(config), new RTCPeerConnection(config)];
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-  for (const track of [...stream.getAudioTracks(), ...stream.getVideoTracks()]) {
-    a.addTrack(track);
-    b.addTrack(track);
-  }
-  const inbound = async (peer: RTCPeerConnection) => {
+  let peers: RTCPeerConnection[] = [];
+  const add = (kind: string) => {
+    for (const track of stream.getTracks().filter((one) => kind.includes(one.kind)))
+      for (const peer of peers) peer.addTrack(track);
+  };
+  const inbound = async (peer: RTCPeerConnection | undefined) => {
     const found = { transports: 0, audio: 0, frames: 0 };
-    for (const stat of (await peer.getStats()).values() as Iterable<Record<string, unknown>>) {
+    for (const stat of ((await peer?.getStats())?.values() ?? []) as Iterable<Record<string, unknown>>) {
       if (stat['type'] === 'transport') found.transports++;
       if (stat['type'] !== 'inbound-rtp') continue;
       if (stat['kind'] === 'audio') found.audio = Number(stat['packetsReceived']);
@@ -110,15 +142,22 @@ async function talkers(): Promise<void> {
     }
     return found;
   };
-  Object.assign(globalThis, {
-    talk: async (what: string, sdp = '') => {
-      if (what === 'offer') await a.setLocalDescription();
-      else if (what === 'answer') {
-        await b.setRemoteDescription({ type: 'offer', sdp });
-        await b.setLocalDescription();
-      } else if (what === 'accept') await a.setRemoteDescription({ type: 'answer', sdp });
-      else return JSON.stringify([await inbound(a), await inbound(b)]);
-      return (what === 'offer' ? a : b).localDescription?.sdp;
-    },
-  });
+  const talk = async (what: string, argument = ''): Promise<string | undefined> => {
+    const [a, b] = peers;
+    if (what === 'open') {
+      for (const peer of peers) peer.close();
+      peers = [1, 2].map(() => new RTCPeerConnection({ bundlePolicy: 'max-bundle' }));
+      add(argument);
+    } else if (what === 'add') add(argument);
+    else if (what === 'stop') a?.getTransceivers()[0]?.stop();
+    else if (what === 'offer') await a?.setLocalDescription();
+    else if (what === 'accept') await a?.setRemoteDescription({ type: 'answer', sdp: argument });
+    else if (what === 'stats') return JSON.stringify([await inbound(a), await inbound(b)]);
+    else {
+      await b?.setRemoteDescription({ type: 'offer', sdp: argument });
+      await b?.setLocalDescription();
+    }
+    return (what === 'offer' ? a : b)?.localDescription?.sdp;
+  };
+  Object.assign(globalThis, { talk });
 }

@@ -210,33 +210,48 @@ describe('BUNDLE', () => {
   });
 
   it('outlives the line that it began with', () => {
-    offer({ sdp: browser('actpass'), ...PLAIN, bundle: ['accept'] });
+    const crypto = 'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj';
+    const both = (first: number, mids: string) =>
+      sdp(
+        [`a=group:BUNDLE ${mids}`],
+        [`m=audio ${first} RTP/SAVP 0`, 'c=IN IP4 192.0.2.8', 'a=mid:0', 'a=rtcp-mux', crypto],
+        ['m=video 5000 RTP/SAVP 96', 'c=IN IP4 192.0.2.8', 'a=rtpmap:96 VP8/90000', 'a=mid:1', 'a=rtcp-mux', crypto],
+      );
+    const keys = { ...PLAIN, bundle: ['accept'] };
+    offer({ sdp: both(5000, '0 1'), ...keys });
     const first = answer({ sdp: plain });
-    const lead = [...plane.open.values()].find(({ spec }) => spec.socket === 'shared');
-    const hungUp = browser('actpass', '1').replace('m=audio 9', 'm=audio 0');
-    offer({ sdp: hungUp, 'to-tag': 'b', ...PLAIN, bundle: ['accept'] });
+    const [lead] = [...plane.open.values()].filter(({ remote }) => remote?.crypto.type === 'sdes');
+    offer({ sdp: both(0, '1'), 'to-tag': 'b', ...keys });
     const second = answer({ sdp: sdp([], audio(0), video(4002)) });
     assert.equal(group(second), '1');
-    assert.deepEqual(
-      parse(second).media.map(({ port }) => port === 0),
-      [true, false],
-    );
-    assert.equal(parse(second).media[1]?.port, parse(first).media[1]?.port);
+    const ports = (text: string) => parse(text).media.map(({ port }) => port);
+    assert.deepEqual(ports(second), [0, ports(first)[1]]);
     // All of the transport is told with the line that is first now, and it is the same.
-    assert.equal(parse(second).media[1]?.iceUfrag, parse(first).media[0]?.iceUfrag);
+    assert.equal(/a=crypto.*/.exec(second)?.[0], /a=crypto.*/.exec(first)?.[0]);
     assert.ok(lead && plane.open.has(lead.id));
     assert.deepEqual(
       onlyBundle()?.lines.map(({ mid }) => mid),
       ['1'],
     );
-    offer({ sdp: browser('actpass'), 'to-tag': 'b', ...PLAIN });
+    offer({ sdp: both(5000, '0 1'), 'to-tag': 'b', ...PLAIN });
     const third = answer({ sdp: plain });
-    assert.equal(parse(third).media[0]?.iceUfrag, parse(first).media[0]?.iceUfrag);
-    assert.equal(parse(third).media[0]?.port, parse(first).media[0]?.port);
-    assert.deepEqual(
-      onlyBundle()?.lines.map(({ mid }) => mid),
-      ['0', '1'],
-    );
+    assert.deepEqual(ports(third), ports(first));
+    assert.equal(/a=crypto.*/.exec(third)?.[0], /a=crypto.*/.exec(first)?.[0]);
+    assert.equal(onlyBundle()?.lines.length, 2);
+    gone();
+  });
+
+  it('of a browser begins anew when the line that spoke for it ends', () => {
+    offer({ sdp: browser('actpass'), ...WEBRTC, bundle: ['require', 'accept'] });
+    const first = answer({ sdp: browser('active') });
+    const hungUp = browser('actpass', '1').replace('m=audio 9', 'm=audio 0');
+    const offered = offer({ sdp: hungUp, 'to-tag': 'b', ...WEBRTC });
+    assert.equal(parse(offered).media[1]?.setup, 'actpass');
+    const second = answer({ sdp: hungUp.replace('actpass', 'active') });
+    assert.equal(group(second), '1');
+    assert.ok(parse(second).media[1]?.iceUfrag);
+    assert.notEqual(parse(second).media[1]?.iceUfrag, parse(first).media[0]?.iceUfrag);
+    assert.deepEqual([carried().length, plane.open.size], [0, 2]);
     gone();
   });
 

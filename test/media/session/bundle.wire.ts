@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'mocha';
 import {
   MediaStreamTrack,
@@ -265,6 +268,44 @@ describe('lines of one transport on a real packet path', function () {
     const opened = bundled.rtp().map((packet) => srtp.decrypt(packet));
     assert.deepEqual(opened.map((packet) => packet.readUInt32BE(8)).toSorted(), [70, 71, 72]);
     assert.ok(opened.every((packet) => packet.length === 180 && packet.subarray(20).every((byte) => byte === 0xff)));
+  });
+
+  it('are copied, recorded and held back each by itself', async () => {
+    const { bundled, phones, ours } = await call();
+    const listener = await peer();
+    const lines = manager.get('c')?.dialogues[0]?.lines.map((line) => line.a.endpoint) ?? [];
+    const [first, second, third] = lines;
+    const [phone] = manager.get('c')?.dialogues[0]?.lines.map((line) => line.b.endpoint) ?? [];
+    assert.ok(first && second && third && phone);
+    const copy = plane.openEndpoint({ socket: 'single', interface: 'default', affinity: 'c' });
+    const there = {
+      rtp: { address: '127.0.0.1', port: listener.port },
+      rtcpMux: true,
+      crypto: { type: 'none' },
+    } as const;
+    copy.configure({ ...there, learning: 'off', strictSource: false });
+    plane.tap(second, copy, true);
+    const folder = mkdtempSync(join(tmpdir(), 'causeway-bundle-'));
+    try {
+      const recording = plane.openRecording(join(folder, 'call.pcap'));
+      recording.record(third, true);
+      plane.setPath(first, phone, { mode: 'relay', gate: 'blocked' });
+      for (const sequence of [1, 2, 3]) {
+        bundled.send(named('0', { ssrc: 1, sequence }), ours);
+        bundled.send(named('1', { ssrc: 2002, sequence }), ours);
+        bundled.send(named('2', { ssrc: 3, sequence, pt: 96 }), ours);
+      }
+      await until('the third line', () => phones[2].rtp().length === 3, 2000, 5);
+      assert.deepEqual([phones[0].rtp().length, phones[1].rtp().length, first.stats().dropped], [0, 3, { gated: 3 }]);
+      assert.deepEqual(
+        listener.rtp().map((packet) => packet.readUInt32BE(8)),
+        [2002, 2002, 2002],
+      );
+      assert.equal((await recording.close()).packets, 3);
+    } finally {
+      copy.close();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('hold out against a flood of SSRCs: those that were there are heard, and so many more and no others', async () => {

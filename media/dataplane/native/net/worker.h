@@ -124,7 +124,7 @@ class Worker {
   // worker_bundle.cc
   Endpoint* lineOf(Endpoint& carrier, const RtpHeader& header, std::span<const uint8_t> packet, Micros now);
   void bundledRtcp(Endpoint& carrier, bool viaRtcp, const Address& from, std::span<uint8_t> packet, const RtcpSeen& seen, Micros now);
-  void boardBundle(Endpoint& to, uint8_t* packet, size_t& length, Micros now);
+  const Endpoint& boardBundle(Endpoint& to, uint8_t* packet, size_t& length, Micros now);
   void leaveBundle(Endpoint& endpoint);
 
   // worker_tap.cc

@@ -88,18 +88,19 @@ void Worker::bundledRtcp(Endpoint& carrier, bool viaRtcp, const Address& from, s
   }
 }
 
-// What is about to leave by the transport: its SSRC is remembered, for reports come back about it, and it says whose it is
-// where its sender does not (RFC 9143 §15.1).
-void Worker::boardBundle(Endpoint& to, uint8_t* packet, size_t& length, Micros now) {
+// What is about to leave, and by whom: its SSRC is remembered, for reports come back about it, and it says whose it is where
+// its sender does not (RFC 9143 §15.1).
+const Endpoint& Worker::boardBundle(Endpoint& to, uint8_t* packet, size_t& length, Micros now) {
   Endpoint& carrier = to.transport();
-  if (!carrier.bundle || length < 12) return;
+  if (!carrier.bundle || length < 12) return carrier;
   Bundle& bundle = *carrier.bundle;
   const auto found = std::find(bundle.lines.begin(), bundle.lines.end(), &to);
-  if (found == bundle.lines.end()) return;
+  if (found == bundle.lines.end()) return carrier;
   const auto line = static_cast<size_t>(found - bundle.lines.begin());
   bundle.table.sent(readU32(packet + 8), line, now);
   const BundleTable::Line& own = bundle.table.line(line);
   if (own.midExtension != 0) length = insertElement(packet, length, kPacketSize - kSrtpTrailer, own.midExtension, own.mid);
+  return carrier;
 }
 
 }  // namespace causeway

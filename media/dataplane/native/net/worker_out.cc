@@ -38,13 +38,12 @@ Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
 }
 
 void Worker::sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now) {
-  const Endpoint& by = to.transport();
+  const Endpoint& by = to.bundled ? boardBundle(to, packet, length, now) : to;
   const Address address = target(by, false, now);
   if (!address.known()) {
     drop(to, kDropNoRemote);
     return;
   }
-  if (to.bundled) [[unlikely]] boardBundle(to, packet, length, now);
   if (by.encrypted()) {
     if (!by.sendSrtp) {
       drop(to, kDropNoKeys);
