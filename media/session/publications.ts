@@ -87,10 +87,12 @@ function publishLine(
     return { ...shown, place, midExtension: undefined, codecs: undefined, rejected: true, direction: 'inactive' };
   }
   side.codecs = [codec];
+  const sides = bundle.sidesOf(dialogue, dialogue.a);
+  bundle.prepare(dialogue.a, side, sides, ofOfferer.includes(line.index));
   if (lead === side) decideAnswered(side, line.b, flags, false);
   else side.protocol = media.protocol;
   const opening = { dataplane, interfaceName: chooseInterface(interfaces, flags, 0, media), affinity: session.callId };
-  bundle.openAnswered(opening, dialogue.a, side, lead, bundle.sidesOf(dialogue, dialogue.a), { ofOfferer });
+  bundle.openAnswered(opening, dialogue.a, side, lead, sides, { ofOfferer });
   bundle.configure(dialogue.a, side, lead === side, remoteSpec(side));
   const direction = media.direction === 'inactive' ? 'inactive' : 'recvonly';
   const midExtension = bundle.answeredExtension(media, line.b, { ofOfferer });

@@ -308,6 +308,28 @@ describe('lines of one transport on a real packet path', function () {
     }
   });
 
+  it('hear what is played, in their own stream and by their own name', async () => {
+    const { bundled, phones, at } = await call();
+    const session = manager.get('c');
+    const line = session?.dialogues[0]?.lines[1];
+    assert.ok(session && line?.a.endpoint);
+    phones[1].send(rtp({ ssrc: 71, sequence: 1 }), at[1] ?? 0);
+    await until('a packet', () => bundled.rtp().length === 1, 2000, 5);
+    manager.insertable(session, [line.a]);
+    plane.play(line.a.endpoint, plane.clip(new Int16Array(480).fill(1000), 8000), { id: 7 });
+    await until('it is played', () => bundled.rtp().length >= 4, 2000, 5);
+    const played = bundled.rtp().slice(1, 4);
+    assert.ok(
+      played.every(
+        (packet) => packet.readUInt32BE(8) === 71 && packet.subarray(16, 18).equals(Buffer.from([0x30, 0x31])),
+      ),
+    );
+    assert.deepEqual(
+      played.map((packet) => packet.readUInt16BE(2)),
+      [2, 3, 4],
+    );
+  });
+
   it('hold out against a flood of SSRCs: those that were there are heard, and so many more and no others', async () => {
     const { bundled, phones, ours } = await call();
     bundled.send(named('0', { ssrc: 1 }), ours);
