@@ -16,7 +16,16 @@ import { newLine, SessionError, type Dialogue, type Line, type Session, type Sid
 import { PATIENCE, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { tell } from './tell.ts';
-import { decideAnswered, decideOffered, openSide, passedThrough, remoteSpec, takeRole } from './transport.ts';
+import { Trickle } from './trickle.ts';
+import {
+  decideAnswered,
+  decideOffered,
+  followCandidates,
+  openSide,
+  passedThrough,
+  remoteSpec,
+  takeRole,
+} from './transport.ts';
 
 export interface ManagerOptions {
   readonly dataplane: Dataplane;
@@ -33,6 +42,7 @@ export interface ManagerOptions {
 export class SessionManager {
   readonly #options: ManagerOptions;
   readonly #sessions = new Map<string, Session>();
+  readonly #trickle = new Trickle((callId) => this.#sessions.has(callId));
   /** A body that carries it has been here. */
   readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
@@ -44,6 +54,11 @@ export class SessionManager {
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** Fragments of ICE whose party has not spoken yet. */
+  get fragmentsWaiting(): number {
+    return this.#trickle.waiting;
   }
 
   /** What subscriptions work with. */
@@ -95,6 +110,11 @@ export class SessionManager {
     } catch (error) {
       throw translate(error);
     }
+  }
+
+  /** Candidates of a party that trickle in. @throws SessionError */
+  fragment({ callId, fromTag, sdp }: Pick<SdpRequest, 'callId' | 'fromTag' | 'sdp'>, now: number): void {
+    this.#trickle.fragment(callId, fromTag, sdp, this.#sessions.get(callId), now);
   }
 
   /** A party that is only heard, of this call or of one of its own. @returns our answer. @throws SessionError */
@@ -150,6 +170,7 @@ export class SessionManager {
    * does not know it any more then. A node that drains does not wait for what was deleted.
    */
   sweep(now: number, ending?: (session: Session, why: Ending) => void): readonly Session[] {
+    this.#trickle.sweep(now);
     for (const session of this.all()) {
       const due = session.dialogues.filter(
         ({ deleteAt }) => deleteAt !== undefined && (this.draining || deleteAt <= now),
@@ -221,6 +242,7 @@ export class SessionManager {
 
   /** The endpoints of its dialogues may still stand, for their last figures. */
   #over(session: Session): void {
+    this.#trickle.forget(session.callId);
     closeSubscriptions(session);
     for (const attachment of session.attached) attachment.ended();
     session.attached.clear();
@@ -238,7 +260,8 @@ export class SessionManager {
     offerer.label = flags.label ?? offerer.label;
     offerer.bundled = remote.bundled;
     offerer.said = headingOf(text);
-    const lines = remote.media.map((media, index): ComposedLine => {
+    const spoken = this.#trickle.spoken(session, request.fromTag, remote.media);
+    const lines = spoken.map((media, index): ComposedLine => {
       const line = (dialogue.lines[index] ??= newLine(index));
       return this.#offerLine(session, line, from, media, flags);
     });
@@ -267,6 +290,7 @@ export class SessionManager {
     toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
     toSide.offered = toSide.codecs;
     toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
+    followCandidates(fromSide);
     // In a re-INVITE the offerer may have moved: it must be heard at once.
     // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
     fromSide.endpoint?.configure(remoteSpec(fromSide, line.agreed?.passing));
@@ -291,7 +315,8 @@ export class SessionManager {
     if (request.toTag !== undefined) answerer.tag = request.toTag;
     answerer.label = flags.label ?? answerer.label;
     answerer.said = headingOf(text);
-    const lines = remote.media.map((media, index): ComposedLine => {
+    const spoken = this.#trickle.spoken(session, answerer.tag ?? '', remote.media);
+    const lines = spoken.map((media, index): ComposedLine => {
       const line = dialogue.lines[index];
       // More than was offered: nobody asked for it.
       if (!line) return refused(newLine(index).a, undefined);

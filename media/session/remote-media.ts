@@ -1,6 +1,7 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
-import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { SRTP_SUITES, type IceCandidate, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { candidatesOf } from './candidates.ts';
 import { parseSdp } from './parse-sdp.ts';
 import { keySaltLength } from './sdes.ts';
 import type { SdpText } from './sdp-text.ts';
@@ -26,6 +27,8 @@ export interface RemoteMedia {
   readonly mid: string | undefined;
   readonly ice: { readonly ufrag: string; readonly pwd: string } | undefined;
   readonly iceLite: boolean;
+  /** Those that can be checked. */
+  readonly candidates: readonly IceCandidate[];
   readonly trickle: boolean;
   readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
   readonly setup: string | undefined;
@@ -49,7 +52,7 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   const sdp = parseSdp(text);
   if (!sdp) return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
-  const media = sdp.media.map((line): RemoteMedia => {
+  const media = sdp.media.map((line, index): RemoteMedia => {
     const written = line.connection?.ip ?? sdp.connection?.ip;
     const ufrag = line.iceUfrag ?? sdp.iceUfrag;
     const pwd = line.icePwd ?? sdp.icePwd;
@@ -89,6 +92,7 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       mid: line.mid === undefined ? undefined : String(line.mid),
       ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
       iceLite: sdp.icelite !== undefined,
+      candidates: ice ? candidatesOf(text.media[index] ?? []) : [],
       trickle: trickles(line.iceOptions) || trickles(sdp.iceOptions),
       fingerprints: fingerprint ? [{ algorithm: fingerprint.type.toLowerCase(), value: fingerprint.hash }] : [],
       setup: line.setup ?? sdp.setup,

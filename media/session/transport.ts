@@ -1,4 +1,5 @@
-import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec } from '../dataplane/mod.ts';
+import type { CryptoSpec, Dataplane, EndpointSpec, IceRole, RemoteSpec } from '../dataplane/mod.ts';
+import { followed, type RemoteIce } from './candidates.ts';
 import type { MediaFlags } from './flags.ts';
 import { freshKey, offeredSdes } from './sdes.ts';
 import { newIce } from './random.ts';
@@ -21,6 +22,9 @@ export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
   side.icePassed = passed && incoming?.ice !== undefined;
   const ice = passed || flags.ice === 'force' || (flags.ice === 'default' && incoming?.ice !== undefined);
   side.ice = ice && incoming?.carriage === 'rtp' ? (side.ice ?? newIce()) : undefined;
+  side.iceLite = flags.iceLite.has('forward');
+  // By the first offer, whether there is ICE or not; what has been decided stands over restarts.
+  if (side.remote === undefined) side.iceControlling = !side.iceLite;
   const mux = flags.rtcpMux;
   // What has been agreed once is not asked again.
   const require = mux.has('require') || (side.rtcpMux && side.remote?.rtcpMux === true && !mux.has('demux'));
@@ -48,7 +52,8 @@ export function decideAnswered(side: Side, answerer: Side, flags: MediaFlags, pa
   // A peer that restarts ICE gets other credentials of ours, too (RFC 8445 §9).
   const restarted = side.iceOf !== undefined && side.iceOf !== remote.ice?.ufrag;
   side.ice = remote.ice !== undefined && !refused ? ((restarted ? undefined : side.ice) ?? newIce()) : undefined;
-  side.iceOf = remote.ice?.ufrag;
+  side.iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
+  associate(side);
   side.foreign = new Set();
   if (side.dtls) {
     side.sdes = [];
@@ -94,8 +99,31 @@ export function passedThrough(offerer: Side, answerer: Side): Side['sdes'][numbe
 
 /** The role towards a party that has answered, and the ICE association that stands with it. */
 export function takeRole(answerer: Side): void {
-  answerer.iceOf = answerer.remote?.ice?.ufrag;
+  associate(answerer);
   if (answerer.dtls) answerer.role = answerer.remote?.setup === 'passive' ? 'client' : 'server';
+}
+
+/** Offer and answer are complete: from now on ICE is with this peer. */
+function associate(side: Side): void {
+  side.iceOf = side.remote?.ice?.ufrag;
+  side.iceWith = followed(side.iceWith, iceOfPeer(side));
+  if (side.iceWith?.lite === true && !side.iceLite) side.iceControlling = true;
+}
+
+/** Candidates that have come for the association that stands; of a restart they wait for its answer. */
+export function followCandidates(side: Side): void {
+  if (side.iceOf !== undefined && side.iceOf === side.remote?.ice?.ufrag)
+    side.iceWith = followed(side.iceWith, iceOfPeer(side));
+}
+
+function iceOfPeer({ remote }: Side): RemoteIce | undefined {
+  return remote?.ice && { ...remote.ice, lite: remote.iceLite, candidates: remote.candidates };
+}
+
+/** RFC 8445 §6.1.1. */
+export function iceRoleOf({ iceLite, iceControlling, iceWith }: Side): IceRole {
+  if (iceLite) return iceWith?.lite === true ? 'unchecked' : 'lite';
+  return iceControlling ? 'controlling' : 'controlled';
 }
 
 /** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
@@ -115,7 +143,7 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
     socket,
     interface: interfaceName,
     affinity,
-    ...(ice ? { ice } : {}),
+    ...(ice ? { ice, iceRole: iceRoleOf(side) } : {}),
     ...(raw ? { raw } : {}),
   });
   side.endpoint?.close();
@@ -132,9 +160,12 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
 export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSpec {
   const { remote, flags } = side;
   const ice = side.icePassed ? undefined : side.ice;
+  const peer = side.iceWith;
+  const iceRole = iceRoleOf(side);
+  const addressed = !ice || iceRole === 'unchecked';
   return {
-    ...(remote?.rtp && !ice ? { rtp: remote.rtp } : {}),
-    ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
+    ...(remote?.rtp && addressed ? { rtp: remote.rtp } : {}),
+    ...(remote?.rtcp && addressed ? { rtcp: remote.rtcp } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
@@ -142,8 +173,9 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),
     ...(pass ? copyKeyOf(side) : {}),
-    ...(ice ? { localIce: ice } : {}),
-    ...(ice && remote?.ice ? { ice: remote.ice } : {}),
+    ...(ice ? { localIce: ice, iceRole } : {}),
+    ...(ice && peer ? { ice: { ufrag: peer.ufrag, pwd: peer.pwd } } : {}),
+    ...(ice && peer && iceRole !== 'lite' ? { litePeer: peer.lite, candidates: peer.candidates } : {}),
   };
 }
 
