@@ -91,7 +91,8 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       ptimeMs: line.ptime,
       mid: line.mid === undefined ? undefined : String(line.mid),
       ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
-      iceLite: sdp.icelite !== undefined,
+      // A session attribute (RFC 8839 §5.3) that some write below.
+      iceLite: sdp.icelite !== undefined || text.media[index]?.some((own) => own.text === 'a=ice-lite') === true,
       candidates: ice ? candidatesOf(text.media[index] ?? []) : [],
       trickle: trickles(line.iceOptions) || trickles(sdp.iceOptions),
       fingerprints: fingerprint ? [{ algorithm: fingerprint.type.toLowerCase(), value: fingerprint.hash }] : [],
