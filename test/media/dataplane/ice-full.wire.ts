@@ -47,8 +47,8 @@ describe('an endpoint that is a full ICE agent', () => {
   afterEach(() => {
     for (const endpoint of endpoints) endpoint.close();
     for (const { socket } of peers) socket.close();
-    const { nativeBytes, portsInUse, endpoints: open } = plane.totals();
-    assert.deepEqual({ nativeBytes, portsInUse, open }, { nativeBytes: 0, portsInUse: 0, open: 0 });
+    const { nativeBytes, portsInUse, endpoints: left } = plane.totals();
+    assert.deepEqual({ nativeBytes, portsInUse, left }, { nativeBytes: 0, portsInUse: 0, left: 0 });
   });
 
   async function peer(own = THEIRS, theirs = OURS): Promise<IcePeer> {
@@ -191,7 +191,7 @@ describe('an endpoint that is a full ICE agent', () => {
       ...victim.candidate(3000 - index),
       ...(index === 0 ? {} : { at: { address: '127.0.0.1', port: 17_581 + index } }),
     }));
-    const before = plane.totals().ice;
+    const earlier = plane.totals().ice;
     const started = performance.now();
     const ice = open({ iceRole: 'controlling', candidates: nobody });
     const speak = await speaker(ice);
@@ -201,8 +201,8 @@ describe('an endpoint that is a full ICE agent', () => {
     }
     const { checksSent, candidatesRefused } = plane.totals().ice;
     const allowed = (performance.now() - started) / 50 + 1;
-    assert.ok(checksSent - before.checksSent <= allowed, `${checksSent - before.checksSent} checks`);
-    assert.equal(candidatesRefused - before.candidatesRefused, 20);
+    assert.ok(checksSent - earlier.checksSent <= allowed, `${checksSent - earlier.checksSent} checks`);
+    assert.equal(candidatesRefused - earlier.candidatesRefused, 20);
     assert.equal(ice.stats().ice?.candidates.length, 20);
     assert.ok(victim.checks.length <= 3 && victim.media.length === 0);
   });
@@ -254,8 +254,8 @@ describe('an endpoint that is a full ICE agent', () => {
   });
 
   it('restarts without a gap, in the role that it has', async () => {
-    const [before, later] = [await peer(), await peer(ANEW, { ...OURS, ufrag: 'ourname2' })];
-    const ice = open({ iceRole: 'controlling', candidates: [before.candidate()] });
+    const [old, later] = [await peer(), await peer(ANEW, { ...OURS, ufrag: 'ourname2' })];
+    const ice = open({ iceRole: 'controlling', candidates: [old.candidate()] });
     const speak = await speaker(ice);
     await until('a nomination', () => state(ice) === 'completed');
     later.reaction = 'ignore';
@@ -263,13 +263,13 @@ describe('an endpoint that is a full ICE agent', () => {
     ice.configure({ ...ICE, iceRole: 'controlling', ice: ANEW, localIce, candidates: [later.candidate()] });
     await until('a check of the new pair', () => later.checks.length > 0);
     speak('meanwhile');
-    await until('media on the old pair', () => before.media.includes('meanwhile'));
+    await until('media on the old pair', () => old.media.includes('meanwhile'));
     assert.equal(state(ice), 'restarting');
     later.reaction = 'answer';
     await until('a nomination of the new pair', () => state(ice) === 'completed');
     speak('afterwards');
     await until('media on the new pair', () => later.media.includes('afterwards'));
-    assert.ok(!before.media.includes('afterwards') && later.checks.every(({ role }) => role === 'controlling'));
+    assert.ok(!old.media.includes('afterwards') && later.checks.every(({ role }) => role === 'controlling'));
   });
 
   it('with a pair of ports checks each, and sends nothing to a party whose place another has taken', async () => {

@@ -16,7 +16,8 @@ constexpr Micros kLeastRtoUs = 500'000;           // RFC 8445 §14.3
 constexpr Micros kHeldUs = 250'000;               // asked again whether a check may go
 constexpr Micros kOneMindUs = 5'000'000;          // nominations within it are one (aggressive) and the best counts; later ones replace
 constexpr Micros kConsentLeastUs = 4'000'000;     // RFC 7675 §5.1: 5 s, ±20 %
-constexpr Micros kConsentSpreadUs = 2'000'000;
+constexpr Micros kConsentSpreadUs = 1'900'000;
+constexpr Micros kSlotUs = 100'000;  // consent of many endpoints goes at once: one waking for all, their answers in batches
 constexpr uint64_t kNonceMask = 0xffff'ffff'ffff;
 
 uint64_t mixed(uint64_t z) {
@@ -62,6 +63,11 @@ uint64_t IceAgent::nonce() {
   for (;;) {
     if (const uint64_t value = random() & kNonceMask; value != 0) return value;
   }
+}
+
+Micros IceAgent::consentAt(Micros now) {
+  const Micros at = now + kConsentLeastUs + static_cast<Micros>(random() % static_cast<uint64_t>(kConsentSpreadUs));
+  return at - at % kSlotUs + kSlotUs;
 }
 
 size_t IceAgent::update(const Peer& peer, Micros now) {
@@ -275,7 +281,7 @@ bool IceAgent::askConsent(Micros now, Check& out) {
   for (uint8_t component = 1; component <= components_; component++) {
     Chosen& chosen = chosen_[component - 1];
     if (!chosen.known || chosen.askAt > now) continue;
-    chosen.askAt = now + kConsentLeastUs + static_cast<Micros>(random() % static_cast<uint64_t>(kConsentSpreadUs));
+    chosen.askAt = consentAt(now);
     chosen.nonces = {nonce(), chosen.nonces[0]};
     out.to = chosen.address;
     out.component = component;
@@ -380,7 +386,7 @@ void IceAgent::choose(const Pair& pair, bool nominated, Micros now) {
     chosen.known = true;
     chosen.address = pair.remote;
     chosen.answeredAt = now;
-    chosen.askAt = now + kConsentLeastUs + static_cast<Micros>(random() % static_cast<uint64_t>(kConsentSpreadUs));
+    chosen.askAt = consentAt(now);
   }
   chosen.priority = pair.priority;
   if (nominated) chosen.nominatedAt = now;

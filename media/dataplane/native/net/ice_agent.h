@@ -119,6 +119,7 @@ class IceAgent {
 
   uint64_t random();
   uint64_t nonce();
+  Micros consentAt(Micros now);
   size_t add(const Peer& peer);
   Pair* find(const Address& remote, uint8_t component);
   void expire(Micros now);
