@@ -148,7 +148,8 @@ IceAgent::Verdict IceAgent::request(const Address& from, uint8_t component, cons
   }
   if (component > components_ || lost()) return Verdict::kAnswer;
   const bool wanted = request.useCandidate && !controlling_;
-  if (chosen_[component - 1].nominated && !wanted) return Verdict::kAnswer;
+  const Chosen& chosen = chosen_[component - 1];
+  if (chosen.nominated && (!wanted || chosen.address == from)) return Verdict::kAnswer;
   Pair* pair = find(from, component);
   if (pair == nullptr) {
     // A peer-reflexive candidate (§7.3.1.3).

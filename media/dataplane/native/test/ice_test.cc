@@ -252,6 +252,12 @@ void controlled() {
   a.agent.request(kB2, 1, heard(true), net.now);
   net.run(23 * kSecond, [&] { return a.due(); });
   check(a.target() == kB, "of those that are nominated at once the best counts");
+  const size_t before = net.sent.size();
+  for (int i = 0; i < 100; i++) {
+    a.agent.request(kB, 1, heard(true), net.now);
+    net.run(net.now + kSecond, [&] { return a.due(); });
+  }
+  check(net.sent.size() - before <= 2 * 100 / 4, "who nominates the same again and again is asked for consent alone");
 }
 
 void silence() {
