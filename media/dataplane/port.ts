@@ -89,8 +89,10 @@ export interface EndpointSpec {
   readonly interface: string;
   /** Endpoints with the same key are served by the same worker thread: the call-id. */
   readonly affinity: string;
-  /** Our ICE-lite credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
+  /** Our ICE credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /** Until {@link RemoteSpec} says it. Default: lite. */
+  readonly iceRole?: IceRole;
   /** Datagrams of which nothing is known but their source: T.38 over UDPTL. They pass as they are. */
   readonly raw?: boolean;
 }
@@ -167,6 +169,47 @@ export interface RemoteSpec {
    * the new credentials is nominated.
    */
   readonly localIce?: { readonly ufrag: string; readonly pwd: string };
+  /** What we are in ICE. A role conflict may turn it; it stays over restarts. Default: lite. */
+  readonly iceRole?: IceRole;
+  /** The peer is lite: it answers, and we are controlling. Default: false. */
+  readonly litePeer?: boolean;
+  /** Of the peer, all that are known by now; the first 20 of our address family are checked. */
+  readonly candidates?: readonly IceCandidate[];
+}
+
+/**
+ * Lite: the peer's checks are answered, none are sent. Unchecked: both are lite, and media goes to the address of SDP (RFC
+ * 8445 §8.2). The others check, and send media only where a check has been answered.
+ */
+export type IceRole = 'lite' | 'unchecked' | 'controlling' | 'controlled';
+
+export interface IceCandidate {
+  readonly component: 1 | 2;
+  readonly type: 'host' | 'srflx' | 'prflx' | 'relay';
+  readonly priority: number;
+  /** An IP literal. */
+  readonly at: HostPort;
+}
+
+/** What became of the peer's candidates, where we check them. */
+export interface IceReport {
+  readonly role: 'controlling' | 'controlled';
+  /** `lost`: the peer has not answered for 30 s (RFC 7675). `restarting`: media goes over the pair of before. */
+  readonly state: 'checking' | 'connected' | 'completed' | 'restarting' | 'failed' | 'lost';
+  /** Sent and answered, but for consent. */
+  readonly checks: number;
+  readonly answers: number;
+  /** Put off, because their host has answered none of many. */
+  readonly held: number;
+  /** Candidates above the bound. */
+  readonly refused: number;
+  /** Since the peer has last answered on the chosen pair. */
+  readonly consentMs?: number;
+  readonly candidates: readonly (Omit<IceCandidate, 'priority'> & {
+    /** `left`: another was nominated before. */
+    readonly state: 'waiting' | 'checked' | 'answered' | 'failed' | 'left';
+    readonly chosen: boolean;
+  })[];
 }
 
 /**
@@ -238,6 +281,8 @@ export interface EndpointStats {
   readonly lastPacketMs: number | undefined;
   readonly dtls: 'none' | 'new' | 'connecting' | 'connected' | 'failed';
   readonly iceConnected: boolean;
+  /** Where we are a full agent and know the peer. */
+  readonly ice?: IceReport;
   readonly roundTripMs: number | undefined;
   /** What `explain` tells of this endpoint. */
   readonly source?: SourceRecord;
@@ -324,6 +369,15 @@ export interface DataplaneTotals {
   /** CPU time of the worker threads since start. */
   readonly cpuMs: number;
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
+  /** Of full ICE; consent is among the checks. */
+  readonly ice: {
+    readonly checksSent: number;
+    readonly checksAnswered: number;
+    readonly checksHeld: number;
+    readonly candidatesRefused: number;
+    readonly failed: number;
+    readonly consentLost: number;
+  };
   /** Copies that stand, and packets that they have carried. */
   readonly taps: number;
   readonly tappedPackets: number;
@@ -373,6 +427,13 @@ export type DataplaneEvent =
   /** A playback has come to its end by itself. */
   | { readonly type: 'played'; readonly endpoint: number; readonly playback: number }
   | { readonly type: 'ice'; readonly endpoint: number; readonly remote: HostPort }
+  | {
+      /** `checks`: no candidate has answered; `consent`: the pair in use has not for 30 s. */
+      readonly type: 'ice-failed';
+      readonly endpoint: number;
+      readonly reason: 'checks' | 'consent';
+      readonly remote?: HostPort;
+    }
   | { readonly type: 'first-packet'; readonly endpoint: number };
 
 export class DataplaneError extends Error {

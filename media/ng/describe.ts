@@ -222,6 +222,8 @@ function mediaFlags(side: Side, stats: EndpointStats | undefined): Bencode[] {
     ...(side.dtls && side.role ? [`DTLS role ${side.role === 'server' ? 'passive' : 'active'}`] : []),
     ...(!side.dtls && side.sdes.length > 0 ? ['SDES'] : []),
     ...(side.ice ? ['ICE'] : []),
+    // As rtpengine has it, towards parties without ICE, too: who got our first offer.
+    ...((stats?.ice ? stats.ice.role === 'controlling' : side.iceControlling) ? ['ICE controlling'] : []),
     ...(stats?.playout ? ['transcoding'] : []),
   ];
 }

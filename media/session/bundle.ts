@@ -33,8 +33,9 @@ export function sharedDescription({ media, group }: RemoteSdp): readonly RemoteM
 }
 
 export function withTransport(line: RemoteMedia, tagged: RemoteMedia): RemoteMedia {
-  const { rtp, rtcp, rtcpMux, ice, iceLite, trickle, fingerprints, setup, sdes } = tagged;
-  return { ...line, rejected: false, rtp, rtcp, rtcpMux, ice, iceLite, trickle, fingerprints, setup, sdes };
+  const { rtp, rtcp, rtcpMux, ice, iceLite, candidates, trickle, fingerprints, setup, sdes } = tagged;
+  const shared = { rtp, rtcp, rtcpMux, ice, iceLite, candidates, trickle, fingerprints, setup, sdes };
+  return { ...line, rejected: false, ...shared };
 }
 
 /** Of the lines that `able` allows, those that a description groups, in the order of the group. */
@@ -160,8 +161,9 @@ export function answeredExtension(
 /** It has the transport of that side, and no other. */
 export function follow(side: Side, lead: Side): void {
   if (side === lead) return;
-  const { dtls, role, ice, iceOf, icePassed, sdes, foreign } = lead;
-  Object.assign(side, { dtls, role, ice, iceOf, icePassed, sdes, foreign, rtcpMux: true, onePort: true });
+  const { dtls, role, ice, iceOf, iceWith, iceLite, iceControlling, icePassed, sdes, foreign } = lead;
+  const shared = { dtls, role, ice, iceOf, iceWith, iceLite, iceControlling, icePassed, sdes, foreign };
+  Object.assign(side, { ...shared, rtcpMux: true, onePort: true });
 }
 
 /**
@@ -173,7 +175,7 @@ export function prepare(party: Party, side: Side, sides: readonly Side[], groupe
   // Browsers give the whole transport up when the line that spoke for it ends, and begin another one.
   const over = carrier?.lead.ice !== undefined && carrier.lead.endpoint === undefined;
   if (isOn(party, side) && (over || (rides(party, side) && !grouped)))
-    Object.assign(side, { ice: undefined, role: undefined, sdes: [] });
+    Object.assign(side, { ice: undefined, iceOf: undefined, iceWith: undefined, role: undefined, sdes: [] });
   if (over) leaveCarrier(party, sides);
   const standing = grouped && !isOn(party, side) ? sides.find((other) => isOn(party, other)) : undefined;
   if (standing) follow(side, standing);

@@ -3,6 +3,7 @@ import type { EndpointStats, SourceRecord } from '../dataplane/mod.ts';
 import { isOn } from './bundle.ts';
 import type { Gates } from './gates.ts';
 import { newSide, type Dialogue, type Party, type Session, type Side, type Subscription } from './session.ts';
+import { explainIce } from './explain-ice.ts';
 import { isSecure, passedThrough } from './transport.ts';
 
 /**
@@ -58,6 +59,7 @@ function explainSide(role: string, party: Party, side: Side, other: Side, index:
     `  keys: ${keys(side, other, stats)}`,
     ...heldBack(party.gates, all).map((line) => `  ${line}`),
     ...(side.playing === undefined ? [] : ['  hears something that is played']),
+    ...explainIce(side, stats).map((line) => `  ${line}`),
     ...explainSource(side, stats).map((line) => `  ${line}`),
     `  packets: ${stats.received.packets} heard (${stats.received.lost} lost, jitter ${stats.received.jitterMs.toFixed(1)} ms), ${stats.sent.packets} sent${drops(stats)}`,
   ];

@@ -1,23 +1,15 @@
 import type { Dataplane } from '../dataplane/mod.ts';
-import * as bundle from './bundle.ts';
-import { compose, passedOn, refused, type ComposedLine, type Composing } from './compose.ts';
-import { headingOf } from './copy-text.ts';
-import { closeDialogue, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
-import type { MediaFlags } from './flags.ts';
+import { closeDialogue, matching } from './dialogues.ts';
 import { openGates, type Gates } from './gates.ts';
-import { chooseInterface } from './interfaces.ts';
-import { agree, codingPolicy, offeredCodecs, tuningOf, type Agreement } from './formats.ts';
+import { answerCall, offerCall, settleAll } from './negotiation.ts';
 import { connectLine } from './paths.ts';
 import { alphanumeric } from './random.ts';
 import { publish, type CopyParts } from './publications.ts';
-import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
-import type { SdpText } from './sdp-text.ts';
-import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
+import { SessionError, type Dialogue, type Session, type Side } from './session.ts';
 import { isDead, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
-import { tell } from './tell.ts';
-import { decideAnswered, decideOffered, passedThrough, remoteSpec, takeRole } from './transport.ts';
+import { Trickle } from './trickle.ts';
 
 export interface ManagerOptions {
   readonly dataplane: Dataplane;
@@ -34,6 +26,7 @@ export interface ManagerOptions {
 export class SessionManager {
   readonly #options: ManagerOptions;
   readonly #sessions = new Map<string, Session>();
+  readonly #trickle = new Trickle((callId) => this.#sessions.has(callId));
   /** A body that carries it has been here. */
   readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
@@ -45,6 +38,11 @@ export class SessionManager {
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** Fragments of ICE whose party has not spoken yet. */
+  get fragmentsWaiting(): number {
+    return this.#trickle.waiting;
   }
 
   /** What subscriptions work with. */
@@ -71,14 +69,15 @@ export class SessionManager {
     for (const dialogue of session.dialogues) dialogue.deleteAt = undefined;
     const before = session.dialogues.length;
     try {
-      const sdp = this.#offer(session, request, text, remote);
+      const said = { text, remote: this.#trickle.spoken(session, request.fromTag, remote) };
+      const sdp = offerCall(this.copying, session, request, said);
       this.#changed(session);
       return sdp;
     } catch (error) {
       // A branch that could not be offered leaves nothing; a call without any other is gone.
       for (const dialogue of session.dialogues.splice(before)) closeDialogue(dialogue);
       if (before === 0) this.#end(session);
-      this.#settle(session);
+      settleAll(this.copying, session);
       throw translate(error);
     }
   }
@@ -91,13 +90,19 @@ export class SessionManager {
     if (!session) throw new SessionError('unknown-call', 'Unknown call-id');
     session.lastSignalAt = now;
     try {
-      const sdp = this.#answer(session, request, text, remote);
+      const said = { text, remote: this.#trickle.spoken(session, request.toTag ?? '', remote) };
+      const sdp = answerCall(this.copying, session, request, said);
       this.#changed(session);
       return sdp;
     } catch (error) {
-      this.#settle(session);
+      settleAll(this.copying, session);
       throw translate(error);
     }
+  }
+
+  /** Candidates of a party that trickle in. @throws SessionError */
+  fragment({ callId, fromTag, sdp }: Pick<SdpRequest, 'callId' | 'fromTag' | 'sdp'>, now: number): void {
+    this.#trickle.fragment(callId, fromTag, sdp, this.#sessions.get(callId), now);
   }
 
   /** A party that is only heard, of this call or of one of its own. @returns our answer. @throws SessionError */
@@ -153,6 +158,7 @@ export class SessionManager {
    * does not know it any more then. A node that drains does not wait for what was deleted.
    */
   sweep(now: number, ending?: (session: Session, why: Ending) => void): readonly Session[] {
+    this.#trickle.sweep(now);
     for (const session of this.all()) {
       const due = session.dialogues.filter(
         ({ deleteAt }) => deleteAt !== undefined && (this.draining || deleteAt <= now),
@@ -209,10 +215,6 @@ export class SessionManager {
     this.#over(session);
   }
 
-  #settle({ dialogues }: Session): void {
-    for (const dialogue of dialogues) bundle.settleBundles(this.#options.dataplane, dialogue);
-  }
-
   #changed(session: Session): void {
     reconnectSubscriptions(this.#options, session);
     for (const attachment of session.attached) attachment.changed();
@@ -220,6 +222,7 @@ export class SessionManager {
 
   /** The endpoints of its dialogues may still stand, for their last figures. */
   #over(session: Session): void {
+    this.#trickle.forget(session.callId);
     closeSubscriptions(session);
     for (const attachment of session.attached) attachment.ended();
     session.attached.clear();
@@ -227,174 +230,5 @@ export class SessionManager {
 
   #looped(request: SdpRequest): boolean {
     return request.flags.flags.has('loop-protect') && request.sdp.includes(`a=rtpengine:${this.#loopMark}`);
-  }
-
-  #offer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
-    const { flags } = request;
-    const { dialogue, from } = dialogueOfOffer(session, request);
-    const [offerer, answerer] = parties(dialogue, from);
-    offerer.tag = request.fromTag;
-    offerer.label = flags.label ?? offerer.label;
-    offerer.group = remote.group;
-    offerer.said = headingOf(text);
-    const media = bundle.takesGroup(offerer, flags, flags) ? bundle.sharedDescription(remote) : remote.media;
-    const bundling = bundle.bundlingOf(answerer, media, remote.group, flags);
-    const lines = media.map((own, index): ComposedLine => {
-      const line = (dialogue.lines[index] ??= newLine(index));
-      return this.#offerLine(session, dialogue, line, from, own, flags, bundling);
-    });
-    const left = lines.filter(({ rejected }) => !rejected);
-    if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
-      throw new SessionError('bad-sdp', 'no codec is left to offer');
-    this.#settle(session);
-    const group = lines.flatMap(({ side, mid = '', rejected }) => (side.grouped && !rejected ? [mid] : []));
-    return this.#compose(text, lines, answerer, { flags, group, iceLite: flags.iceLite.has('forward') });
-  }
-
-  #offerLine(
-    session: Session,
-    dialogue: Dialogue,
-    line: Line,
-    from: 'a' | 'b',
-    media: RemoteMedia,
-    flags: MediaFlags,
-    bundling: bundle.Bundling,
-  ): ComposedLine {
-    const { dataplane } = this.#options;
-    const [offerer, answerer] = parties(dialogue, from);
-    const fromSide = line[from];
-    const toSide = line[from === 'a' ? 'b' : 'a'];
-    fromSide.remote = media;
-    fromSide.flags = flags;
-    fromSide.codecs = media.codecs;
-    fromSide.coding = codingPolicy(flags, media.ptimeMs);
-    fromSide.tuning = tuningOf(flags, true);
-    const mid = bundling.mids[line.index];
-    if (media.rejected || media.carriage === 'other') {
-      bundle.closeLine(dataplane, dialogue, line);
-      return refused(toSide, mid);
-    }
-    toSide.grouped = bundling.how !== undefined && media.carriage === 'rtp';
-    const sides = bundle.sidesOf(dialogue, answerer);
-    bundle.prepare(answerer, toSide, sides, toSide.grouped);
-    decideOffered(toSide, fromSide, flags, toSide.grouped && bundling.several);
-    const opening = this.#opening(session, flags, 1, media);
-    const carried = bundle.rides(answerer, toSide) && toSide.remote !== undefined;
-    bundle.openOffered(opening, answerer, toSide, sides, bundling);
-    toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
-    toSide.offered = toSide.codecs;
-    toSide.tuning = tuningOf(flags, false);
-    toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
-    // In a re-INVITE the offerer may have moved: it must be heard at once.
-    // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    bundle.configure(offerer, fromSide, line.index === bundling.said, remoteSpec(fromSide, line.agreed?.passing));
-    return {
-      ...passedOn(toSide, media, flags),
-      mid,
-      // Before the party has said that it understands, a line that shares a transport has no address of its own.
-      place: toSide === bundling.lead || !bundle.rides(answerer, toSide) ? 'apart' : carried ? 'shared' : 'bundle-only',
-      midExtension: toSide.grouped && bundling.several ? 'offer' : undefined,
-      trickle: flags.flags.has('trickle-ICE'),
-    };
-  }
-
-  #answer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
-    const { flags } = request;
-    const { dialogue, from } = dialogueOfAnswer(session, request);
-    const [offerer, answerer] = parties(dialogue, from);
-    // Two phones may answer one offer: the last has the call.
-    const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
-    if (request.toTag !== undefined) answerer.tag = request.toTag;
-    answerer.label = flags.label ?? answerer.label;
-    answerer.said = headingOf(text);
-    const asked = dialogue.lines[0]?.[from].flags;
-    const bundles = bundle.bundlesOf(dialogue, from, remote, flags);
-    const lines: ComposedLine[] = [];
-    for (const index of bundles.order) {
-      const media = bundles.media[index] as RemoteMedia;
-      const line = dialogue.lines[index];
-      // More than was offered: nobody asked for it.
-      lines[index] = line
-        ? this.#answerLine(session, dialogue, line, from, media, flags, another, bundles)
-        : refused(newLine(index).a, undefined);
-    }
-    this.#settle(session);
-    const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
-    const grouped = bundles.ofOfferer.filter((index) => lines[index]?.rejected === false);
-    const group = grouped.map((index) => lines[index]?.mid ?? '');
-    return this.#compose(text, lines, offerer, { flags, group, iceLite });
-  }
-
-  #answerLine(
-    session: Session,
-    dialogue: Dialogue,
-    line: Line,
-    from: 'a' | 'b',
-    media: RemoteMedia,
-    flags: MediaFlags,
-    another: boolean,
-    bundles: bundle.Bundles,
-  ): ComposedLine {
-    const { dataplane } = this.#options;
-    const [offerer, answerer] = parties(dialogue, from);
-    const to = from === 'a' ? 'b' : 'a';
-    const offerSide = line[from];
-    const answerSide = line[to];
-    const offered = offerSide.remote;
-    const asked = offerSide.flags ?? flags;
-    answerSide.remote = media;
-    answerSide.flags = flags;
-    if (media.rejected || !answerSide.endpoint || !offered || offered.rejected) {
-      bundle.closeLine(dataplane, dialogue, line);
-      return refused(offerSide, offered?.mid);
-    }
-    const lead = bundle.leadOf(dialogue, from, bundles.ofOfferer, line);
-    if (lead !== offerSide && lead.remote) offerSide.remote = bundle.withTransport(offered, lead.remote);
-    const agreed: Agreement =
-      media.kind === 'audio' && media.carriage === 'rtp'
-        ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
-        : { forOfferer: media.codecs, transcode: undefined };
-    const passable = agreed.transcode === undefined && bundle.isApart(dialogue, bundles);
-    const pass = passable && passedThrough(offerSide, answerSide) !== undefined;
-    const sides = bundle.sidesOf(dialogue, offerer);
-    bundle.prepare(offerer, offerSide, sides, bundles.ofOfferer.includes(line.index));
-    if (lead === offerSide) decideAnswered(offerSide, answerSide, flags, pass);
-    else offerSide.protocol = offered.protocol;
-    const opening = this.#opening(session, asked.direction.length > 0 ? asked : flags, 0, offered);
-    bundle.openAnswered(opening, offerer, offerSide, lead, sides, bundles);
-    bundle.openOn(opening, answerer, answerSide, bundle.leadOf(dialogue, to, bundles.ofAnswerer, line));
-    takeRole(answerSide);
-    offerSide.codecs = agreed.forOfferer;
-    answerSide.codecs = media.codecs;
-    offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
-    bundle.configure(offerer, offerSide, lead === offerSide, remoteSpec(offerSide, pass));
-    const speaks = line.index === bundles.ofAnswerer[0];
-    bundle.configure(answerer, answerSide, speaks, remoteSpec(answerSide, pass, another));
-    const { transcode } = agreed;
-    const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
-    line.agreed = { from, speech: a && b && { a, b }, passing: pass };
-    connectLine(dataplane, session, dialogue, line);
-    return {
-      ...passedOn(offerSide, media, flags),
-      mid: offered.mid,
-      place: lead === offerSide ? 'apart' : 'shared',
-      midExtension: bundle.answeredExtension(offered, answerSide, bundles),
-      trickle: offered.trickle || flags.flags.has('trickle-ICE'),
-    };
-  }
-
-  #opening(session: Session, flags: MediaFlags, which: 0 | 1, media: RemoteMedia): bundle.Opening {
-    const { dataplane, interfaces } = this.#options;
-    return { dataplane, interfaceName: chooseInterface(interfaces, flags, which, media), affinity: session.callId };
-  }
-
-  #compose(
-    text: SdpText,
-    lines: readonly ComposedLine[],
-    to: Dialogue['a'],
-    how: Pick<Composing, 'flags' | 'group' | 'iceLite'>,
-  ): string {
-    const parts = { dataplane: this.#options.dataplane, loopMark: this.#loopMark, ...how };
-    return tell(to, compose(text, lines, parts), how.flags);
   }
 }

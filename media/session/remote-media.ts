@@ -1,6 +1,7 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
-import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { SRTP_SUITES, type IceCandidate, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { candidatesOf } from './candidates.ts';
 import { parseSdp } from './parse-sdp.ts';
 import { keySaltLength } from './sdes.ts';
 import type { SdpText } from './sdp-text.ts';
@@ -33,6 +34,8 @@ export interface RemoteMedia {
   readonly ssrcs: readonly number[];
   readonly ice: { readonly ufrag: string; readonly pwd: string } | undefined;
   readonly iceLite: boolean;
+  /** Those that can be checked. */
+  readonly candidates: readonly IceCandidate[];
   readonly trickle: boolean;
   readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
   readonly setup: string | undefined;
@@ -59,7 +62,7 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   const named = sdp.groups?.find(({ type }) => type.toUpperCase() === 'BUNDLE')?.mids ?? '';
   const group = [...new Set(named.split(/\s+/).filter(Boolean))];
   const tagged = sdp.media.find(({ mid }) => mid !== undefined && String(mid) === group[0]);
-  const media = sdp.media.map((line): RemoteMedia => {
+  const media = sdp.media.map((line, index): RemoteMedia => {
     const member = line.mid !== undefined && group.includes(String(line.mid));
     const written = line.connection?.ip ?? sdp.connection?.ip;
     const ufrag = line.iceUfrag ?? sdp.iceUfrag;
@@ -105,7 +108,9 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       midExtension: midExtensionOf(line.ext),
       ssrcs: line.ssrcs ? [...new Set(line.ssrcs.map(({ id }) => Number(id)))].slice(0, MAX_SSRCS) : NO_SSRCS,
       ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
-      iceLite: sdp.icelite !== undefined,
+      // A session attribute (RFC 8839 §5.3) that some write below.
+      iceLite: sdp.icelite !== undefined || text.media[index]?.some((own) => own.text === 'a=ice-lite') === true,
+      candidates: ice ? candidatesOf(text.media[index] ?? []) : [],
       trickle: trickles(line.iceOptions) || trickles(sdp.iceOptions),
       fingerprints: fingerprint ? [{ algorithm: fingerprint.type.toLowerCase(), value: fingerprint.hash }] : [],
       setup: line.setup ?? sdp.setup,

@@ -3,6 +3,7 @@ import type { Codec } from '../../codecs/mod.ts';
 import type { MediaFlags } from './flags.ts';
 import type { CodingPolicy } from './formats.ts';
 import { openGates, type Gates } from './gates.ts';
+import type { RemoteIce } from './candidates.ts';
 import type { RemoteMedia, SdesLine } from './remote-media.ts';
 
 /** A call on this node: one ng call-id. */
@@ -138,6 +139,12 @@ export interface Side {
   ice: { readonly ufrag: string; readonly pwd: string } | undefined;
   /** The peer's name in the ICE association that stands; another one restarts it. */
   iceOf: string | undefined;
+  /** The peer's part of that association, with the candidates that have come since. */
+  iceWith: RemoteIce | undefined;
+  /** We are the ones who choose the pair: decided by the first offer, and kept (RFC 8445 §6.1.1). */
+  iceControlling: boolean;
+  /** What we have told this party last: `a=ice-lite`. */
+  iceLite: boolean;
   /** The parties' own candidates pass, ours stand behind them (`ICE=optional`, `force-relay`). */
   icePassed: boolean;
   dtls: boolean;
@@ -176,6 +183,9 @@ export function newSide(): Side {
     ptimeMs: undefined,
     ice: undefined,
     iceOf: undefined,
+    iceWith: undefined,
+    iceControlling: false,
+    iceLite: false,
     icePassed: false,
     dtls: false,
     role: undefined,

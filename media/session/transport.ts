@@ -1,4 +1,5 @@
-import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec } from '../dataplane/mod.ts';
+import type { CryptoSpec, Dataplane, EndpointSpec, IceRole, RemoteSpec } from '../dataplane/mod.ts';
+import { followed, type RemoteIce } from './candidates.ts';
 import type { MediaFlags } from './flags.ts';
 import { freshKey, offeredSdes } from './sdes.ts';
 import { newIce } from './random.ts';
@@ -25,6 +26,9 @@ export function decideOffered(side: Side, from: Side, flags: MediaFlags, grouped
   side.icePassed = passed && incoming?.ice !== undefined;
   const ice = passed || flags.ice === 'force' || (flags.ice === 'default' && incoming?.ice !== undefined);
   side.ice = ice && incoming?.carriage === 'rtp' ? (side.ice ?? newIce()) : undefined;
+  side.iceLite = flags.iceLite.has('forward');
+  // By the first offer, whether there is ICE or not; what has been decided stands over restarts.
+  if (side.remote === undefined) side.iceControlling = !side.iceLite;
   const mux = flags.rtcpMux;
   // What has been agreed once is not asked again.
   const require = mux.has('require') || (side.rtcpMux && side.remote?.rtcpMux === true && !mux.has('demux'));
@@ -52,7 +56,8 @@ export function decideAnswered(side: Side, answerer: Side, flags: MediaFlags, pa
   // A peer that restarts ICE gets other credentials of ours, too (RFC 8445 §9).
   const restarted = side.iceOf !== undefined && side.iceOf !== remote.ice?.ufrag;
   side.ice = remote.ice !== undefined && !refused ? ((restarted ? undefined : side.ice) ?? newIce()) : undefined;
-  side.iceOf = remote.ice?.ufrag;
+  side.iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
+  associate(side);
   side.foreign = new Set();
   if (side.dtls) {
     side.sdes = [];
@@ -98,8 +103,31 @@ export function passedThrough(offerer: Side, answerer: Side): Side['sdes'][numbe
 
 /** The role towards a party that has answered, and the ICE association that stands with it. */
 export function takeRole(answerer: Side): void {
-  answerer.iceOf = answerer.remote?.ice?.ufrag;
+  associate(answerer);
   if (answerer.dtls) answerer.role = answerer.remote?.setup === 'passive' ? 'client' : 'server';
+}
+
+/** Offer and answer are complete: from now on ICE is with this peer. */
+function associate(side: Side): void {
+  side.iceOf = side.remote?.ice?.ufrag;
+  side.iceWith = followed(side.iceWith, iceOfPeer(side));
+  if (side.iceWith?.lite === true && !side.iceLite) side.iceControlling = true;
+}
+
+/** Candidates that have come for the association that stands; of a restart they wait for its answer. */
+export function followCandidates(side: Side): void {
+  if (side.iceOf !== undefined && side.iceOf === side.remote?.ice?.ufrag)
+    side.iceWith = followed(side.iceWith, iceOfPeer(side));
+}
+
+function iceOfPeer({ remote }: Side): RemoteIce | undefined {
+  return remote?.ice && { ...remote.ice, lite: remote.iceLite, candidates: remote.candidates };
+}
+
+/** RFC 8445 §6.1.1. */
+export function iceRoleOf({ iceLite, iceControlling, iceWith }: Side): IceRole {
+  if (iceLite) return iceWith?.lite === true ? 'unchecked' : 'lite';
+  return iceControlling ? 'controlling' : 'controlled';
 }
 
 /** What an end is opened as. */
@@ -129,7 +157,7 @@ export function endKind(
   return {
     socket: own,
     kind: kind(own),
-    ...(ice ? { ice } : {}),
+    ...(ice ? { ice, iceRole: iceRoleOf(side) } : {}),
     ...(raw ? { raw } : {}),
     // A line that had a port of its own stays there.
     fits: (opened) =>
@@ -163,9 +191,12 @@ export function openSide(
 export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSpec {
   const { remote, flags } = side;
   const ice = side.icePassed ? undefined : side.ice;
+  const peer = side.iceWith;
+  const iceRole = iceRoleOf(side);
+  const addressed = !ice || iceRole === 'unchecked';
   return {
-    ...(remote?.rtp && !ice ? { rtp: remote.rtp } : {}),
-    ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
+    ...(remote?.rtp && addressed ? { rtp: remote.rtp } : {}),
+    ...(remote?.rtcp && addressed ? { rtcp: remote.rtcp } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
@@ -173,8 +204,9 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),
     ...(pass ? copyKeyOf(side) : {}),
-    ...(ice ? { localIce: ice } : {}),
-    ...(ice && remote?.ice ? { ice: remote.ice } : {}),
+    ...(ice ? { localIce: ice, iceRole } : {}),
+    ...(ice && peer ? { ice: { ufrag: peer.ufrag, pwd: peer.pwd } } : {}),
+    ...(ice && peer && iceRole !== 'lite' ? { litePeer: peer.lite, candidates: peer.candidates } : {}),
   };
 }
 

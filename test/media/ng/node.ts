@@ -20,6 +20,7 @@ export const NO_TOTALS: DataplaneTotals = {
   dropped: {},
   cpuMs: 0,
   dtlsHandshakes: { connected: 0, failed: 0 },
+  ice: { checksSent: 0, checksAnswered: 0, checksHeld: 0, candidatesRefused: 0, failed: 0, consentLost: 0 },
   taps: 0,
   tappedPackets: 0,
   recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },

@@ -71,7 +71,7 @@ describe('the reply to query, in the shape of rtpengine 10.5', () => {
             },
             stream(20_003, {}, ['RTCP']),
           ],
-          flags: ['send', 'recv'],
+          flags: ['send', 'recv', 'ICE controlling'],
         },
       ],
     });
@@ -87,7 +87,9 @@ describe('the reply to query, in the shape of rtpengine 10.5', () => {
     assert.deepEqual(tags['ft']?.['subscriptions'], peer('tt'));
     const [media] = (tags['tt']?.['medias'] ?? []) as Json[];
     assert.equal(media?.['codec'], 'PCMU/8000');
-    assert.deepEqual(media?.['flags'], ['initialized', 'send', 'recv']);
+    assert.deepEqual(media?.['flags'], ['initialized', 'send', 'recv', 'ICE controlling']);
+    const [caller] = (tags['ft']?.['medias'] ?? []) as Json[];
+    assert.deepEqual(caller?.['flags'], ['initialized', 'send', 'recv']);
     const [rtp, rtcp] = (media?.['streams'] ?? []) as Json[];
     assert.deepEqual(rtp?.['endpoint'], at('127.0.1.2', 7000));
     assert.deepEqual(rtp?.['flags'], ['RTP', 'filled']);

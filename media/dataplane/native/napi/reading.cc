@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../net/stun.h"
+
 namespace causeway::napi {
 namespace {
 
@@ -138,6 +140,39 @@ bool readTranscoding(Reader path, TranscoderConfig& config) {
   return ok && !jitter.failed();
 }
 
+bool readRole(Reader& object, IceRole& role) {
+  if (!object.has("iceRole")) return true;
+  const std::string name = object.text("iceRole");
+  for (size_t i = 0; i < kIceRoleNames.size(); i++) {
+    if (name != kIceRoleNames[i]) continue;
+    role = static_cast<IceRole>(i);
+    return true;
+  }
+  object.fail("iceRole", "lite, unchecked, controlling or controlled");
+  return false;
+}
+
+// Names and passwords are as long as SDP lets them be (RFC 8839 §5.4).
+bool readCandidates(Reader& object, RemoteSpec& remote) {
+  if (remote.ice && (remote.ice->ufrag.size() > kIceNameMax || remote.ice->pwd.size() > kIceNameMax)) {
+    object.fail("ice", "a name and a password of at most 256 characters");
+    return false;
+  }
+  if (object.has("litePeer")) remote.litePeer = object.flag("litePeer");
+  if (!object.has("candidates")) return !object.failed();
+  object.list("candidates", [&](Reader entry) {
+    IceCandidate& candidate = remote.candidates.emplace_back();
+    candidate.component = static_cast<uint8_t>(entry.number("component", 1, 2));
+    candidate.priority = static_cast<uint32_t>(entry.number("priority", 0, 4294967295.0));
+    const std::string kind = entry.text("type");
+    for (size_t i = 0; i < kIceKindNames.size(); i++) {
+      if (kind == kIceKindNames[i]) candidate.kind = static_cast<IceKind>(i);
+    }
+    if (entry.failed() || !readAddress(entry, "at", candidate.address)) object.fail("candidates", "component, priority, type and at");
+  });
+  return !object.failed();
+}
+
 }  // namespace
 
 bool readPath(Reader path, PathSpec& out) {
@@ -185,7 +220,7 @@ bool readEndpointSpec(Reader& object, EndpointSpec& spec) {
   }
   spec.raw = object.has("raw") && object.flag("raw");
   spec.carrier = static_cast<uint64_t>(object.numberOr("carrier", 1, 9e15, 0));
-  return !object.failed();
+  return !object.failed() && readRole(object, spec.iceRole);
 }
 
 bool readBundle(Reader& object, BundleSpec& out) {
@@ -225,7 +260,7 @@ bool readRemote(Reader& object, RemoteSpec& remote) {
     remote.localIce = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return false;
   }
-  return !object.failed();
+  return !object.failed() && readRole(object, remote.iceRole) && readCandidates(object, remote);
 }
 
 bool readOptions(Reader& object, DataplaneOptions& options) {

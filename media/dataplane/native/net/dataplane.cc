@@ -160,6 +160,7 @@ bool Dataplane::configure(uint64_t id, const RemoteSpec& remote, Failure& failur
       return false;
     }
   }
+  if (endpoint->shared != nullptr && remote.iceRole == IceRole::kUnchecked) endpoint->shared->expect(remote.rtp, endpoint);
   const Worker::Hold hold(*endpoint->worker);
   endpoint->worker->configure(*endpoint, remote);
   return true;
@@ -358,6 +359,12 @@ Totals Dataplane::totals() {
     for (size_t i = 0; i < kDropCount; i++) totals.dropped[i] += counters.dropped[i].get();
     totals.dtlsConnected += counters.dtlsConnected.get();
     totals.dtlsFailed += counters.dtlsFailed.get();
+    totals.iceChecksSent += counters.iceChecksSent.get();
+    totals.iceChecksAnswered += counters.iceChecksAnswered.get();
+    totals.iceChecksHeld += counters.iceChecksHeld.get();
+    totals.iceCandidatesRefused += counters.iceCandidatesRefused.get();
+    totals.iceFailed += counters.iceFailed.get();
+    totals.consentLost += counters.consentLost.get();
     totals.taps += counters.taps.get();
     totals.tappedPackets += counters.tappedPackets.get();
   };

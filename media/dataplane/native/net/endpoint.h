@@ -10,6 +10,7 @@
 #include "../core/player.h"
 #include "../core/rtcp.h"
 #include "../core/stream_rewrite.h"
+#include "ice_agent.h"
 #include "types.h"
 
 namespace causeway {
@@ -100,12 +101,17 @@ struct Endpoint {
   SourceLearner rtp;
   SourceLearner rtcp{true};
 
-  // ICE: sources whose checks held, and the one that the peer nominated.
+  // ICE: sources whose checks held, or which have answered ours, and the one that was nominated.
   struct Checked {
     Address address;
     Micros at = 0;
+    uint32_t priority = 0;
+    bool rtcp = false;
   };
   std::vector<Checked> checked;
+  IceRole iceRole = IceRole::kLite;
+  std::unique_ptr<IceAgent> agent;  // in a role that checks, once the peer is known
+  std::vector<std::vector<uint8_t>> earlyDtls;  // came before there was a pair to answer on
   Address selected;
   Address selectedRtcp;  // of component 2, where RTCP has a port of its own
   bool nominated = false;
@@ -148,7 +154,8 @@ struct Endpoint {
   // Whose sockets, source and keys it uses.
   Endpoint& transport() { return carrier != nullptr ? *carrier : *this; }
   const Endpoint& transport() const { return carrier != nullptr ? *carrier : *this; }
-  bool ice() const { return spec.ice.has_value(); }
+  bool ice() const { return spec.ice.has_value() && iceRole != IceRole::kUnchecked; }
+  bool fullIce() const { return spec.ice.has_value() && (iceRole == IceRole::kControlling || iceRole == IceRole::kControlled); }
   bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }
   bool originates() const {
     if (voice || (out && (out->transcoder || out->to->voice))) return true;

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "check_budget.h"
 #include "counters.h"
 #include "datagrams.h"
 #include "deadlines.h"
@@ -116,11 +117,16 @@ class Worker {
   // worker_ice.cc
   void rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_t> packet, Micros now);
   bool stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void checkHeld(Endpoint& endpoint, bool viaRtcp, const Address& from, uint32_t priority, Micros now);
   void select(Endpoint& endpoint, const Address& from, bool nominated, Micros now);
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
   void beginDtls(Endpoint& endpoint, const DtlsSpec& spec);
   void afterDtls(Endpoint& endpoint);
 
+  // worker_checks.cc: the full agent.
+  void configureIce(Endpoint& endpoint, const RemoteSpec& before, Micros now);
+  bool stunResponse(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void runAgent(Endpoint& endpoint, Micros now);
   // worker_bundle.cc
   Endpoint* lineOf(Endpoint& carrier, const RtpHeader& header, std::span<const uint8_t> packet, Micros now);
   void bundledRtcp(Endpoint& carrier, bool viaRtcp, const Address& from, std::span<uint8_t> packet, const RtcpSeen& seen, Micros now);
@@ -166,6 +172,7 @@ class Worker {
   uint32_t turn_ = 0;
   Deadlines deadlines_;
   Outbox outbox_;
+  CheckBudget checkBudget_;
   Micros sleepingUntil_ = 0;
   Micros refusalsToldAt_ = 0;  // the second in which…
   uint32_t refusalsTold_ = 0;  // …so many refusals were told

@@ -45,6 +45,7 @@ bool sameTranscoding(const std::optional<TranscoderConfig>& left, const std::opt
 
 bool Worker::add(Endpoint& endpoint) {
   endpoint.openedAt = monotonicNow();
+  endpoint.iceRole = endpoint.spec.iceRole;
   std::array<uint32_t, 3> start{};  // in one system call
   while (getrandom(start.data(), sizeof(start), 0) != sizeof(start)) {
   }
@@ -76,6 +77,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
     endpoint.spec.ice = remote.localIce;
     endpoint.nominated = false;
   }
+  configureIce(endpoint, before, now);
   endpoint.rtp.signalled(remote.rtp, remote.rules, now);
   // RFC 3550 §11: without other word, RTCP is at the next port.
   Address rtcp = remote.rtcp;
@@ -109,6 +111,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 
 void Worker::countBytes(Endpoint& endpoint) {
   uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.bundle ? sizeof(Bundle) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
+  if (endpoint.agent) bytes += endpoint.agent->memoryBytes();
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get(), endpoint.copies ? endpoint.copies->srtp.get() : nullptr}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -204,6 +207,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
     afterDtls(endpoint);
     countBytes(endpoint);
   }
+  if (endpoint.agent && endpoint.agent->nextDeadline() <= now) runAgent(endpoint, now);
   if (endpoint.reportAt <= now) {
     report(endpoint, false, now);
     // RFC 3550 §6.2: between half and one and a half of the interval, lest everybody reports at once.
@@ -218,6 +222,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
 void Worker::reschedule(Endpoint& endpoint) {
   Micros next = endpoint.reportAt;
   if (endpoint.dtls) next = std::min(next, endpoint.dtls->nextDeadline());
+  if (endpoint.agent) next = std::min(next, endpoint.agent->nextDeadline());
   if (endpoint.out && endpoint.out->transcoder) next = std::min(next, endpoint.out->transcoder->nextDeadline());
   if (endpoint.voice) {
     next = std::min(next, endpoint.voice->keys.nextDeadline());
@@ -246,6 +251,7 @@ void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
     out.dtls = kNames[static_cast<size_t>(by.dtls->state())];
   }
   out.iceConnected = by.selected.known();
+  if (by.agent) by.agent->report(out.ice.emplace(), now);
   if (endpoint.roundTripMs >= 0) out.roundTripMs = endpoint.roundTripMs;
   if (endpoint.out && endpoint.out->transcoder) out.playout = endpoint.out->transcoder->stats();
   out.openedAt = endpoint.openedAt;

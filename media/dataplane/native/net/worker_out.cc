@@ -22,7 +22,9 @@ uint64_t ntpNow() {
 }
 
 Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
+  if (endpoint.agent) return endpoint.agent->target(rtcp && endpoint.agent->components() == 2 ? 2 : 1, now);
   if (endpoint.ice()) {
+    if (endpoint.fullIce()) return {};
     const Address& pair = rtcp && !endpoint.remote.rtcpMux && endpoint.rtcpFd >= 0 ? endpoint.selectedRtcp : endpoint.selected;
     const auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == pair; });
     if (known == endpoint.checked.end() || now - known->at >= kConsentUs) return {};

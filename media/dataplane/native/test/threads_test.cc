@@ -61,6 +61,7 @@ int main() {
   auto clip = std::make_shared<Clip>();
   clip->samples.assign(160, 1000);
   Dataplane::Failure failure;
+  int nominated = 0;
   for (int round = 0; round < 60; round++) {
     Dataplane::Opened a;
     Dataplane::Opened b;
@@ -79,7 +80,26 @@ int main() {
     RemoteSpec browser;
     browser.crypto = DtlsSpec{false, {}};
     browser.rtcpMux = true;
+    // Two full agents of different threads, maybe, check each other over the one port.
+    Dataplane::Opened v;
+    EndpointSpec other = shared;
+    other.affinity += "?";
+    other.ice->ufrag += "?";
+    if (!plane->open(other, v, failure)) {
+      std::printf("FAIL open: %s\n", failure.message.c_str());
+      return 1;
+    }
+    IceCandidate here;
+    Address::parse("127.0.0.1", 16999, here.address);
+    browser.candidates = {here};
+    browser.iceRole = IceRole::kControlling;
+    browser.ice = other.ice;
     plane->configure(w.id, browser, failure);
+    RemoteSpec peer = browser;
+    peer.crypto = std::monostate{};
+    peer.iceRole = IceRole::kControlled;
+    peer.ice = shared.ice;
+    plane->configure(v.id, peer, failure);
     TranscoderConfig config;
     config.in = {{0, Codec::kPcmu, 8000, 1, 20, 0, true, false, 48000}};
     config.out = {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000};
@@ -135,6 +155,9 @@ int main() {
     if (round % 4 == 0) plane->setBundle(b.id, {}, failure);
     if (round % 4 < 2) plane->closeEndpoint(rider.id);
     plane->stats(a.id, stats);
+    EndpointStats checked;
+    plane->stats(v.id, checked);
+    if (checked.ice && checked.ice->state == std::string("completed")) nominated++;
     plane->totals();
     plane->idle(10);
     if (recording != 0) {
@@ -146,6 +169,7 @@ int main() {
     plane->closeEndpoint(b.id);
     plane->closeEndpoint(rider.id);
     plane->closeEndpoint(w.id);
+    plane->closeEndpoint(v.id);
   }
   running = false;
   for (auto& sender : senders) sender.join();
@@ -163,6 +187,10 @@ int main() {
   }
   if (played == 0) {
     std::printf("FAIL nothing that was played has ended\n");
+    return 1;
+  }
+  if (nominated == 0) {
+    std::printf("FAIL no pair was nominated\n");
     return 1;
   }
   std::printf("ok   %llu packets, %llu events\n", static_cast<unsigned long long>(totals.packetsReceived), static_cast<unsigned long long>(events.load()));
