@@ -110,6 +110,26 @@ export function newCodec(pattern: string, used: readonly Codec[]): Codec | undef
   };
 }
 
+/** What patterns ask of an encoder: bits a second, and how much a packet holds. */
+export interface CodecSettings {
+  readonly bitrate: number | undefined;
+  readonly ptimeMs: number | undefined;
+}
+
+/** Of the first pattern that names the codec and says something of it; parts that are no numbers say nothing. */
+export function settingsOf(codec: Codec, patterns: readonly string[]): CodecSettings {
+  const whole = (part: string | undefined) =>
+    part !== undefined && /^[1-9]\d{0,6}$/.test(part) ? Number(part) : undefined;
+  for (const pattern of patterns) {
+    const [, , , bitrate, ptime] = pattern.split('/');
+    const settings = { bitrate: whole(bitrate), ptimeMs: whole(ptime) };
+    if ((settings.bitrate ?? settings.ptimeMs) !== undefined && named(codec, pattern)) return settings;
+  }
+  return NO_SETTINGS;
+}
+
+const NO_SETTINGS: CodecSettings = { bitrate: undefined, ptimeMs: undefined };
+
 /** The codec that `newCodec` would add, when the media line has it already. */
 export function existing(pattern: string, codecs: readonly Codec[]): Codec | undefined {
   const [name = '', rate] = pattern.split('/');

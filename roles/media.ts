@@ -242,6 +242,25 @@ function registerMetrics(
       [{ result: 'failed' }, failed],
     ];
   });
+  counter('ice_checks_total', 'Checks of ICE that we send, consent among them.', ['result'], () => {
+    const { checksSent, checksAnswered, checksHeld } = dataplane.totals().ice;
+    return [
+      [{ result: 'sent' }, checksSent],
+      [{ result: 'answered' }, checksAnswered],
+      [{ result: 'held' }, checksHeld],
+    ];
+  });
+  counter('ice_candidates_refused_total', 'Candidates of parties above the 20 that are checked.', [], () => [
+    [{}, dataplane.totals().ice.candidatesRefused],
+  ]);
+  counter('ice_failed_total', 'ICE that found no pair, or lost the consent of the peer.', ['reason'], () => {
+    const { failed, consentLost } = dataplane.totals().ice;
+    return [
+      [{ reason: 'checks' }, failed],
+      [{ reason: 'consent' }, consentLost],
+    ];
+  });
+  gauge('ice_fragments_waiting', 'Fragments of ICE whose party has not spoken.', () => manager.fragmentsWaiting);
   return {
     timeouts: new Counter({
       name: 'causeway_media_timeouts_total',

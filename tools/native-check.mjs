@@ -7,7 +7,7 @@ import { compile, LIBRARY, link } from './sanitized.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'causeway-native-'));
 const BUILDS = [
-  { kind: 'asan', programs: ['rules', 'srtp', 'pipeline', 'player', 'recorder', 'requests'] },
+  { kind: 'asan', programs: ['rules', 'ice', 'srtp', 'pipeline', 'player', 'recorder', 'requests'] },
   { kind: 'tsan', programs: ['threads', 'recorder'] },
 ];
 

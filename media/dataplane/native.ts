@@ -2,6 +2,7 @@ import type { HostPort } from '../../vocabulary/mod.ts';
 import { loadAddon } from './addon.ts';
 import {
   DataplaneError,
+  type BundleSpec,
   type Dataplane,
   type DataplaneEvent,
   type DataplaneOptions,
@@ -36,6 +37,7 @@ interface Native {
   openEndpoint(spec: EndpointSpec): { id: number; address: string; rtp: number; rtcp: number };
   configure(id: number, remote: RemoteSpec): void;
   setPath(from: number, to: number, path: PathSpec | undefined): void;
+  setBundle(carrier: number, bundle: BundleSpec): void;
   tap(from: number, to: number, on: boolean, coding: TapCoding | undefined): void;
   move(id: number, to: { readonly affinity: string }): void;
   mark(id: number, tos: number): void;
@@ -86,6 +88,7 @@ export function createDataplane(options: DataplaneOptions): Dataplane {
       return new NativeEndpoint(native, id, { address, port: rtp }, other);
     },
     setPath: (from, to, path) => translated(() => native.setPath(from.id, to.id, path)),
+    setBundle: (carrier, bundle) => translated(() => native.setBundle(carrier.id, bundle)),
     clip(samples, rate): Clip {
       const held = translated(() => native.clip(samples, rate));
       return { native: held, durationMs: Math.round((samples.length * 1000) / rate), bytes: samples.byteLength };

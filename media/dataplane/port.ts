@@ -22,6 +22,12 @@ export interface Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint;
   /** What arrives at `from` leaves by `to`; `undefined` stops it. One path per direction; a new spec replaces the old one without losing packets. */
   setPath(from: Endpoint, to: Endpoint, path: PathSpec | undefined): void;
+  /**
+   * Which lines use the transport of `carrier`, itself among them or not; none: it is its own alone. Packets are given to
+   * lines by MID, by SSRC, by a payload type that one of them alone has (RFC 9143 §9.2); others are dropped (`no-line`).
+   * At most 64 SSRCs are learnt at a time (`ssrc-limit`). @throws DataplaneError `bad-argument` for endpoints of others.
+   */
+  setBundle(carrier: Endpoint, bundle: BundleSpec): void;
   /** Sound for {@link play}: mono, 16 bit. Shared by all who play it. @throws DataplaneError `bad-argument` */
   clip(samples: Int16Array, rate: number): Clip;
   /**
@@ -76,15 +82,38 @@ export interface DataplaneOptions {
 }
 
 export interface EndpointSpec {
-  /** `pair`: RTP on an even port and RTCP on the next. `single`: one port of the range (rtcp-mux). `shared`: the ICE port of the node. */
-  readonly socket: 'pair' | 'single' | 'shared';
+  /**
+   * `pair`: RTP on an even port and RTCP on the next. `single`: one port of the range (rtcp-mux). `shared`: the ICE port of
+   * the node. `carried`: none; sockets, source and keys are those of `carrier`, which is configured for both.
+   */
+  readonly socket: 'pair' | 'single' | 'shared' | 'carried';
+  /** Id of an endpoint with the same affinity. When it closes, this one is heard and sends no more. */
+  readonly carrier?: number;
   readonly interface: string;
   /** Endpoints with the same key are served by the same worker thread: the call-id. */
   readonly affinity: string;
-  /** Our ICE-lite credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
+  /** Our ICE credentials; required when `socket` is `shared` (RFC 8445 §5.3: ≥ 4 and ≥ 22 characters). */
   readonly ice?: { readonly ufrag: string; readonly pwd: string };
+  /** Until {@link RemoteSpec} says it. Default: lite. */
+  readonly iceRole?: IceRole;
   /** Datagrams of which nothing is known but their source: T.38 over UDPTL. They pass as they are. */
   readonly raw?: boolean;
+}
+
+/** Lines of one party on one transport. */
+export interface BundleSpec {
+  /** At most 32. */
+  readonly lines: readonly {
+    /** Its id. */
+    readonly endpoint: number;
+    readonly mid?: string;
+    /** 1 to 14, of `urn:ietf:params:rtp-hdrext:sdes:mid` where it was agreed; packets without header extensions get it. */
+    readonly midExtension?: number;
+    /** That the party may send. */
+    readonly payloadTypes: readonly number[];
+    /** That it has told (a=ssrc). */
+    readonly ssrcs: readonly number[];
+  }[];
 }
 
 export interface Endpoint {
@@ -149,6 +178,47 @@ export interface RemoteSpec {
    * the new credentials is nominated.
    */
   readonly localIce?: { readonly ufrag: string; readonly pwd: string };
+  /** What we are in ICE. A role conflict may turn it; it stays over restarts. Default: lite. */
+  readonly iceRole?: IceRole;
+  /** The peer is lite: it answers, and we are controlling. Default: false. */
+  readonly litePeer?: boolean;
+  /** Of the peer, all that are known by now; the first 20 of our address family are checked. */
+  readonly candidates?: readonly IceCandidate[];
+}
+
+/**
+ * Lite: the peer's checks are answered, none are sent. Unchecked: both are lite, and media goes to the address of SDP (RFC
+ * 8445 §8.2). The others check, and send media only where a check has been answered.
+ */
+export type IceRole = 'lite' | 'unchecked' | 'controlling' | 'controlled';
+
+export interface IceCandidate {
+  readonly component: 1 | 2;
+  readonly type: 'host' | 'srflx' | 'prflx' | 'relay';
+  readonly priority: number;
+  /** An IP literal. */
+  readonly at: HostPort;
+}
+
+/** What became of the peer's candidates, where we check them. */
+export interface IceReport {
+  readonly role: 'controlling' | 'controlled';
+  /** `lost`: the peer has not answered for 30 s (RFC 7675). `restarting`: media goes over the pair of before. */
+  readonly state: 'checking' | 'connected' | 'completed' | 'restarting' | 'failed' | 'lost';
+  /** Sent and answered, but for consent. */
+  readonly checks: number;
+  readonly answers: number;
+  /** Put off, because their host has answered none of many. */
+  readonly held: number;
+  /** Candidates above the bound. */
+  readonly refused: number;
+  /** Since the peer has last answered on the chosen pair. */
+  readonly consentMs?: number;
+  readonly candidates: readonly (Omit<IceCandidate, 'priority'> & {
+    /** `left`: another was nominated before. */
+    readonly state: 'waiting' | 'checked' | 'answered' | 'failed' | 'left';
+    readonly chosen: boolean;
+  })[];
 }
 
 /**
@@ -230,6 +300,8 @@ export interface EndpointStats {
   readonly lastPacketMs: number | undefined;
   readonly dtls: 'none' | 'new' | 'connecting' | 'connected' | 'failed';
   readonly iceConnected: boolean;
+  /** Where we are a full agent and know the peer. */
+  readonly ice?: IceReport;
   readonly roundTripMs: number | undefined;
   /** What `explain` tells of this endpoint. */
   readonly source?: SourceRecord;
@@ -322,6 +394,15 @@ export interface DataplaneTotals {
   readonly dtlsHandshakes: { readonly connected: number; readonly failed: number };
   /** Events that were never told: 10,000 others waited. */
   readonly eventsLost: number;
+  /** Of full ICE; consent is among the checks. */
+  readonly ice: {
+    readonly checksSent: number;
+    readonly checksAnswered: number;
+    readonly checksHeld: number;
+    readonly candidatesRefused: number;
+    readonly failed: number;
+    readonly consentLost: number;
+  };
   /** Copies that stand, and packets that they have carried. */
   readonly taps: number;
   readonly tappedPackets: number;
@@ -371,6 +452,13 @@ export type DataplaneEvent =
   /** A playback has come to its end by itself. */
   | { readonly type: 'played'; readonly endpoint: number; readonly playback: number }
   | { readonly type: 'ice'; readonly endpoint: number; readonly remote: HostPort }
+  | {
+      /** `checks`: no candidate has answered; `consent`: the pair in use has not for 30 s. */
+      readonly type: 'ice-failed';
+      readonly endpoint: number;
+      readonly reason: 'checks' | 'consent';
+      readonly remote?: HostPort;
+    }
   | { readonly type: 'first-packet'; readonly endpoint: number };
 
 export class DataplaneError extends Error {

@@ -127,12 +127,20 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   ping: () => ({ result: 'pong' }),
   offer(context, message, now) {
     const request = sdpRequest(context, message, false);
+    if (request.flags.flags.has('fragment')) {
+      context.manager.fragment({ ...request, fromTag: request.fromTag }, now);
+      return { result: 'ok' };
+    }
     const sdp = context.manager.offer(request, now);
     follow(context, request.callId);
     return { sdp, result: 'ok' };
   },
   answer(context, message, now) {
     const request = sdpRequest(context, message, true);
+    if (request.flags.flags.has('fragment')) {
+      context.manager.fragment({ ...request, fromTag: request.toTag ?? request.fromTag }, now);
+      return { result: 'ok' };
+    }
     const sdp = context.manager.answer(request, now);
     follow(context, request.callId);
     return { sdp, result: 'ok' };

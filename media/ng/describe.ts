@@ -160,7 +160,7 @@ function mediaOf(
     protocol: side.protocol,
     ...(codec === undefined ? {} : { codec }),
     streams: stats ? streamsOf(session, side, stats, now) : [],
-    flags: mediaFlags(side, coded),
+    flags: mediaFlags(side, coded, stats?.ice),
   };
 }
 
@@ -230,7 +230,7 @@ function detailsOf(stats: EndpointStats): Bencode {
 }
 
 /** `send`: we send to this party; `recv`: we take from it. Its own SDP says which of them it wants. */
-function mediaFlags(side: Side, coded: boolean): Bencode[] {
+function mediaFlags(side: Side, coded: boolean, ice: EndpointStats['ice']): Bencode[] {
   const direction = side.remote?.direction ?? 'sendrecv';
   return [
     ...(side.remote ? ['initialized'] : []),
@@ -241,6 +241,8 @@ function mediaFlags(side: Side, coded: boolean): Bencode[] {
     ...(side.dtls && side.role ? [`DTLS role ${side.role === 'server' ? 'passive' : 'active'}`] : []),
     ...(!side.dtls && side.sdes.length > 0 ? ['SDES'] : []),
     ...(side.ice ? ['ICE'] : []),
+    // As rtpengine has it, towards parties without ICE, too: who got our first offer.
+    ...((ice ? ice.role === 'controlling' : side.iceControlling) ? ['ICE controlling'] : []),
     ...(coded ? ['transcoding'] : []),
   ];
 }

@@ -1,5 +1,5 @@
 import type { RecordingResult } from '../dataplane/mod.ts';
-import type { Session } from '../session/mod.ts';
+import { isOn, type Session } from '../session/mod.ts';
 
 /** What is told of a recording when it ends; times are epoch ms. */
 export interface RecordingFacts {
@@ -43,8 +43,9 @@ function printable(text: string): string {
 }
 
 /**
- * The ends of a call towards parties that have spoken: `<media line> <kind> <where we listen> <what the party told> <formats> <its tag>`. The tag is
- * last, it may hold anything.
+ * The ends of a call towards parties that have spoken: `<media line> <kind> <where we listen> <what the party told> <formats>
+ * <its tag>`. Lines of a bundle have one address: `mid=` and `ssrc=` are among their formats. The tag is last, it may hold
+ * anything.
  */
 export function streamsOf(session: Session): readonly string[] {
   return session.dialogues.flatMap(({ a, b, lines }) =>
@@ -59,7 +60,12 @@ export function streamsOf(session: Session): readonly string[] {
         if (!endpoint || !remote) return [];
         const { address, port } = endpoint.rtp;
         const theirs = remote.rtp ? `${remote.rtp.address}:${remote.rtp.port}` : '-';
-        const formats = side.codecs.map(({ pt, name, clockRate }) => `${pt}=${name}/${clockRate}`).join(',');
+        const own = side.codecs.map(({ pt, name, clockRate }) => `${pt}=${name}/${clockRate}`);
+        // Of several lines with one address in the file.
+        const named = isOn(party, side)
+          ? [...(remote.mid === undefined ? [] : [`mid=${remote.mid}`]), ...remote.ssrcs.map((ssrc) => `ssrc=${ssrc}`)]
+          : [];
+        const formats = [...own, ...named].join(',');
         const kind = line.a.remote?.kind ?? line.b.remote?.kind ?? '-';
         return [`${line.index + 1} ${kind} ${address}:${port} ${theirs} ${formats || '-'} ${party.tag ?? ''}`];
       }),

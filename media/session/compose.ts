@@ -5,6 +5,7 @@ import { withChanges } from './attribute-changes.ts';
 import { inNewerOrder } from './dialect.ts';
 import type { MediaFlags } from './flags.ts';
 import { alphanumeric } from './random.ts';
+import { MID_URI, type RemoteMedia } from './remote-media.ts';
 import { cryptoLine } from './sdes.ts';
 import { added, attributeName, changed, connectionOf, type SdpLine, type SdpText } from './sdp-text.ts';
 import type { Side } from './session.ts';
@@ -50,6 +51,27 @@ export interface ComposedLine {
   readonly trickle: boolean;
   /** Its packets may be coded anew. */
   readonly coded: boolean;
+  /** `shared`: the transport is that of the first line of the group, which says all of it (RFC 9143 §7.1.3). */
+  readonly place: 'apart' | 'shared' | 'bundle-only';
+  /** a=extmap of a=mid: `offer` has one, a number is that of the offer, `strip` has none; undefined: as the text has it. */
+  readonly midExtension: 'offer' | 'strip' | number | undefined;
+}
+
+/** A line that says to one party, by `side`, what the other one has said. */
+export function passedOn(
+  side: Side,
+  { carriage, direction, nowhere, ice }: RemoteMedia,
+  { replace }: MediaFlags,
+): Pick<ComposedLine, 'side' | 'codecs' | 'rejected' | 'ptimeMs' | 'direction' | 'nowhere'> {
+  const held = nowhere && ice === undefined && !replace.has('zero-address');
+  const codecs = carriage === 'rtp' ? side.codecs : undefined;
+  return { side, codecs, rejected: false, ptimeMs: side.ptimeMs, direction, nowhere: held };
+}
+
+/** A line on which there is to be no media. */
+export function refused(side: Side, mid: string | undefined): ComposedLine {
+  const nothing = { codecs: undefined, ptimeMs: undefined, midExtension: undefined, nowhere: false, trickle: false };
+  return { side, mid, rejected: true, direction: 'inactive', place: 'apart', coded: false, ...nothing };
 }
 
 export interface Composing {
@@ -57,8 +79,8 @@ export interface Composing {
   readonly flags: MediaFlags;
   /** Towards the party that gets this text. */
   readonly iceLite: boolean;
-  /** There is to be a BUNDLE group. */
-  readonly bundle: boolean;
+  /** a=mid of the BUNDLE group; empty: there is none. */
+  readonly group: readonly string[];
   /** With which `a=rtpengine` marks the SDP of this node. */
   readonly loopMark: string;
 }
@@ -82,19 +104,18 @@ export function compose(text: SdpText, lines: readonly ComposedLine[], parts: Co
         return changed(line, withOrigin(line.text, address));
       return line;
     });
-  // One transport a line is what we have: only the first line may be the bundle.
-  const first = active.find(({ mid }) => mid !== undefined)?.mid;
-  if (parts.bundle && first !== undefined) session.push(added(`a=group:BUNDLE ${first}`));
+  if (parts.group.length > 0) session.push(added(`a=group:BUNDLE ${parts.group.join(' ')}`));
   if (parts.iceLite) session.push(added('a=ice-lite'));
   if (flags.flags.has('loop-protect')) session.push(added(`a=rtpengine:${parts.loopMark}`));
   const sessionHas = text.session.some((line) => line.text.startsWith('c='));
   const several = active.filter(({ codecs }) => codecs !== undefined).length > 1;
+  const freeId = lines.some(({ midExtension }) => midExtension === 'offer') ? extensionId(text) : undefined;
   const media = text.media.map((part, index) => {
     const line = lines[index];
     if (line === undefined || line.rejected || !line.side.endpoint) return rejectedLine(part, line);
     if (line.codecs === undefined) return otherLine(part, line, flags);
     const [body, written] = several && line.coded ? numberedApart(part, line) : [part, line];
-    return mediaLine(body, written, parts, sessionHas);
+    return mediaLine(body, written, parts, sessionHas, freeId);
   });
   const written = { session, media };
   return withChanges(flags.dialect === '26' ? inNewerOrder(written) : written, flags.sdpChanges);
@@ -149,12 +170,6 @@ function rejectedLine(part: readonly SdpLine[], line: ComposedLine | undefined):
   ];
 }
 
-/** A line on which there is to be no media. */
-export function refused(side: Side, mid: string | undefined): ComposedLine {
-  const nothing = { ptimeMs: undefined, direction: 'inactive', nowhere: false, trickle: false, coded: false };
-  return { side, codecs: undefined, rejected: true, mid, ...nothing };
-}
-
 /** What is not RTP: only where it goes is ours. */
 function otherLine(part: readonly SdpLine[], line: ComposedLine, flags: MediaFlags): SdpLine[] {
   const [head = added('m=image 0 udptl t38'), ...rest] = part;
@@ -166,7 +181,26 @@ function otherLine(part: readonly SdpLine[], line: ComposedLine, flags: MediaFla
   ];
 }
 
-function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composing, sessionHas: boolean): SdpLine[] {
+/** The number of a=mid's header extension in a text, or one that is free; undefined: there is none. */
+function extensionId({ session, media }: SdpText): number | undefined {
+  const taken = new Set<number>();
+  for (const { text } of [session, ...media].flat()) {
+    const [, id, uri] = EXTMAP.exec(text) ?? [];
+    if (uri === MID_URI) return Number(id);
+    if (id !== undefined) taken.add(Number(id));
+  }
+  return Array.from({ length: 14 }, (_, index) => index + 1).find((id) => !taken.has(id));
+}
+
+const EXTMAP = /^a=extmap:(\d+)(?:\/\w+)? (\S+)/;
+
+function mediaLine(
+  part: readonly SdpLine[],
+  line: ComposedLine,
+  parts: Composing,
+  sessionHas: boolean,
+  freeId: number | undefined,
+): SdpLine[] {
   const { flags } = parts;
   const { side, codecs = [] } = line;
   const address = addressOf(side, flags);
@@ -176,6 +210,7 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
   const names = madeAnewFor(side.icePassed, flags);
   const body = rest
     .filter((own) => !gone(own, names) && !/^a=rtcp-fb:\d/.test(own.text))
+    .filter((own) => line.midExtension !== 'strip' || EXTMAP.exec(own.text)?.[2] !== MID_URI)
     .map((own) =>
       own.text.startsWith('c=') && !asIs && !line.nowhere ? changed(own, `c=IN ${connectionOf(address)}`) : own,
     );
@@ -183,13 +218,14 @@ function mediaLine(part: readonly SdpLine[], line: ComposedLine, parts: Composin
     // RFC 8866 §5: behind the title, before all else.
     body.splice(body[0]?.text.startsWith('i=') ? 1 : 0, 0, added(`c=IN ${connectionOf(address)}`));
   }
+  const id = line.midExtension === 'offer' ? freeId : line.midExtension;
+  const told = body.some((own) => EXTMAP.exec(own.text)?.[2] === MID_URI);
+  const extension = typeof id === 'number' && !told ? id : undefined;
+  const ours = line.place === 'bundle-only' ? 0 : side.endpoint?.rtp.port;
   return [
-    changed(
-      head,
-      `${kind} ${asIs ? port : side.endpoint?.rtp.port} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`,
-    ),
+    changed(head, `${kind} ${asIs ? port : ours} ${side.protocol} ${codecs.map(({ pt }) => pt).join(' ')}`),
     ...body,
-    ...generated(line, address, parts),
+    ...generated(line, address, parts, extension),
   ];
 }
 
@@ -208,25 +244,33 @@ function numberedApart(part: readonly SdpLine[], line: ComposedLine): [readonly 
 }
 
 /** In the order of rtpengine 10.5, which others compare with. */
-function generated(line: ComposedLine, address: string, { flags, dataplane }: Composing): SdpLine[] {
+function generated(
+  line: ComposedLine,
+  address: string,
+  { flags, dataplane }: Composing,
+  extension: number | undefined,
+): SdpLine[] {
   const { side } = line;
   const lines: string[] = [];
   if (line.mid !== undefined) lines.push(`mid:${line.mid}`);
+  if (line.place === 'bundle-only') lines.push('bundle-only');
   for (const codec of line.codecs ?? []) lines.push(...codecLines(codec));
+  if (extension !== undefined) lines.push(`extmap:${extension} ${MID_URI}`);
   if (!flags.flags.has('original-sendrecv')) lines.push(line.direction);
   const rtp = side.endpoint?.rtp.port ?? 0;
-  if (!flags.flags.has('no-rtcp-attribute') && flags.ice !== 'force-relay') {
+  const whole = line.place === 'apart';
+  if (whole && !flags.flags.has('no-rtcp-attribute') && flags.ice !== 'force-relay') {
     const port = side.onePort ? rtp : (side.endpoint?.rtcp?.port ?? rtp);
     lines.push(`rtcp:${port}${flags.flags.has('full-rtcp-attribute') ? ` IN ${connectionOf(address)}` : ''}`);
   }
   if (side.rtcpMux) lines.push('rtcp-mux');
-  for (const own of side.sdes) lines.push(`crypto:${cryptoLine(own, flags.sdes)}`);
-  if (side.dtls) {
+  if (whole) for (const own of side.sdes) lines.push(`crypto:${cryptoLine(own, flags.sdes)}`);
+  if (whole && side.dtls) {
     lines.push(`setup:${side.role === 'client' ? 'active' : side.role === 'server' ? 'passive' : 'actpass'}`);
     lines.push(`fingerprint:${fingerprintOf(dataplane, flags.fingerprint)}`);
   }
   if (line.ptimeMs !== undefined) lines.push(`ptime:${line.ptimeMs}`);
-  if (side.ice) lines.push(...iceLines(line, address, flags));
+  if (whole && side.ice) lines.push(...iceLines(line, address, flags));
   return lines.map((text) => added(`a=${text}`));
 }
 

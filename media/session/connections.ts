@@ -144,6 +144,9 @@ function sealedOf({ dialogue, which }: Place): Side[] {
 function checkMerge(session: Session, other: Session): void {
   const own = new Set(tagsOf(session));
   if (tagsOf(other).some((tag) => own.has(tag))) throw refusal('Failed to merge two calls into one (tag collision)');
+  // Its lines would have to go to another thread all at once.
+  if ([...session.dialogues, ...other.dialogues].some(({ a, b }) => a.carrier ?? b.carrier))
+    throw refusal('A call with bundled lines cannot become one with another');
   if (session.subscriptions.size + other.subscriptions.size > MAX_SUBSCRIPTIONS)
     throw new SessionError('full', `more than ${MAX_SUBSCRIPTIONS} subscriptions in one call`);
 }

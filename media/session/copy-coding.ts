@@ -18,8 +18,8 @@ export function codingFor(party: Side, subscriber: RemoteMedia | undefined): Tap
   if (missing.length === 0 || !target) return undefined;
   const ptimeMs = party.ptimeMs ?? party.remote?.ptimeMs;
   const path = pathBetween(
-    { codecs: [...missing, ...sent.filter(isEvent)], speech: missing[0], ptimeMs },
-    { codecs: subscriber.codecs, speech: target, ptimeMs: subscriber.ptimeMs ?? ptimeMs },
+    { codecs: [...missing, ...sent.filter(isEvent)], speech: missing[0], ptimeMs, tuning: [] },
+    { codecs: subscriber.codecs, speech: target, ptimeMs: subscriber.ptimeMs ?? ptimeMs, tuning: [] },
     true,
   );
   if (path.mode !== 'transcode') return undefined;

@@ -1,4 +1,4 @@
-import { newParty, SessionError, type Dialogue, type Line, type Party, type Session } from './session.ts';
+import { newParty, SessionError, type Dialogue, type Party, type Session } from './session.ts';
 
 /** The names that an offer or answer goes by. */
 export interface Names {
@@ -92,12 +92,17 @@ export function matching(
   });
 }
 
-export function closeLines(lines: readonly Line[]): void {
+export function closeDialogue({ lines, a, b }: Dialogue): void {
   for (const line of lines) {
-    for (const side of [line.a, line.b]) {
-      side.endpoint?.close();
+    for (const [side, { carrier }] of [[line.a, a] as const, [line.b, b] as const]) {
+      // Last, for its riders say goodbye.
+      if (side.endpoint !== carrier?.endpoint) side.endpoint?.close();
       side.endpoint = undefined;
       side.opened = undefined;
     }
+  }
+  for (const party of [a, b]) {
+    party.carrier?.endpoint.close();
+    party.carrier = undefined;
   }
 }

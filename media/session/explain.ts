@@ -1,7 +1,9 @@
 import type { Codec } from '../../codecs/mod.ts';
 import type { EndpointStats, SourceRecord } from '../dataplane/mod.ts';
+import { isOn } from './bundle.ts';
 import type { Gates } from './gates.ts';
 import { newSide, type Dialogue, type Party, type Session, type Side, type Subscription } from './session.ts';
+import { explainIce } from './explain-ice.ts';
 import { isSecure, passedThrough } from './transport.ts';
 
 /**
@@ -57,11 +59,12 @@ function explainSide(role: string, party: Party, side: Side, other: Side, index:
   const stats = side.endpoint.stats();
   return [
     `${head}: says ${remote.protocol} ${names(remote.codecs)}, ${remote.direction}${place(side)}`,
-    `  our end: ${side.endpoint.rtp.address}:${side.endpoint.rtp.port}${side.onePort || !side.endpoint.rtcp ? ', RTCP on the same port' : `, RTCP on ${side.endpoint.rtcp.port}`}`,
+    `  our end: ${side.endpoint.rtp.address}:${side.endpoint.rtp.port}${side.onePort || !side.endpoint.rtcp ? ', RTCP on the same port' : `, RTCP on ${side.endpoint.rtcp.port}`}${isOn(party, side) ? ', shared with other lines' : ''}`,
     `  chosen: ${names(side.codecs)} over ${side.protocol}; ${coding(side, other)}`,
     `  keys: ${keys(side, other, stats)}`,
     ...heldBack(party.gates, all).map((line) => `  ${line}`),
     ...(side.playing === undefined ? [] : ['  hears something that is played']),
+    ...explainIce(side, stats).map((line) => `  ${line}`),
     ...explainSource(side, stats).map((line) => `  ${line}`),
     `  packets: ${stats.received.packets} heard (${stats.received.lost} lost, jitter ${stats.received.jitterMs.toFixed(1)} ms), ${stats.sent.packets} sent${drops(stats)}`,
   ];

@@ -7,6 +7,7 @@ import {
   named,
   newCodec,
   sameCodec,
+  settingsOf,
   type Codec,
 } from '../../codecs/mod.ts';
 import type { PathSpec, PayloadFormat } from '../dataplane/mod.ts';
@@ -110,17 +111,26 @@ function single(codecs: readonly Codec[], speech: Codec): Codec[] {
   return event ? [speech, event] : [speech];
 }
 
+/** What our encoder towards a party is asked to do: as the offerer by its offer, else by the offer to it. */
+export function tuningOf({ codec }: MediaFlags, offerer: boolean): readonly string[] {
+  const { transcode, set, accept, consume, mask } = codec;
+  return offerer ? [...set, ...accept, ...consume, ...mask] : transcode;
+}
+
 const JITTER = { minMs: 40, maxMs: 400 } as const;
 
+interface PathEnd {
+  readonly codecs: readonly Codec[];
+  readonly speech: Codec | undefined;
+  readonly ptimeMs: number | undefined;
+  readonly tuning: readonly string[];
+}
+
 /** How what one party sends is to reach the other. */
-export function pathBetween(
-  from: { readonly codecs: readonly Codec[]; readonly speech: Codec | undefined; readonly ptimeMs: number | undefined },
-  to: { readonly codecs: readonly Codec[]; readonly speech: Codec | undefined; readonly ptimeMs: number | undefined },
-  transcode: boolean,
-): PathSpec {
+export function pathBetween(from: PathEnd, to: PathEnd, transcode: boolean): PathSpec {
   if (!transcode || !from.speech || !to.speech) return { mode: 'relay' };
   const inFormats = codableFormats(from.codecs, from.ptimeMs);
-  const out = formatOf(to.speech, to.ptimeMs);
+  const out = formatOf(to.speech, to.ptimeMs, to.tuning);
   if (inFormats.length === 0 || !out) return { mode: 'relay' };
   const target = eventFor(to.codecs, to.speech);
   const dtmf = target
@@ -132,21 +142,29 @@ export function pathBetween(
 }
 
 /** Of what a party hears, that into which something can be mixed. */
-export function codableFormats(codecs: readonly Codec[], ptimeMs: number | undefined): readonly PayloadFormat[] {
+export function codableFormats(
+  codecs: readonly Codec[],
+  ptimeMs: number | undefined,
+  tuning: readonly string[] = [],
+): readonly PayloadFormat[] {
   return codecs
     .filter((codec) => isSpeech(codec) && canTranscode(codec))
-    .map((codec) => formatOf(codec, ptimeMs))
+    .map((codec) => formatOf(codec, ptimeMs, tuning))
     .filter((format) => format !== undefined);
 }
 
-function formatOf(codec: Codec, ptimeMs: number | undefined): PayloadFormat | undefined {
+/** What a pattern asks for comes before a=ptime; the bitrate that the receiver has set is never exceeded (RFC 7587 §6.1). */
+function formatOf(codec: Codec, saidPtimeMs: number | undefined, tuning: readonly string[]): PayloadFormat | undefined {
   const name = codec.name.toLowerCase();
+  const asked = settingsOf(codec, tuning);
+  const ptimeMs = asked.ptimeMs ?? saidPtimeMs;
   const common = { pt: codec.pt, clockRate: codec.clockRate, channels: codec.channels };
   if (name === 'opus') {
     const fmtp = codec.fmtp ?? '';
     const number = (key: string) => Number(new RegExp(`(?:^|[;\\s])${key}=(\\d+)`).exec(fmtp)?.[1] ?? Number.NaN);
     const rate = number('maxplaybackrate');
-    const bitrate = number('maxaveragebitrate');
+    const limit = number('maxaveragebitrate');
+    const bitrate = asked.bitrate === undefined ? limit : Math.min(asked.bitrate, limit || asked.bitrate);
     return {
       ...common,
       codec: 'opus',

@@ -1,35 +1,21 @@
-import { compose, refused, type ComposedLine, type Composing } from './compose.ts';
-import { headingOf } from './copy-text.ts';
+import { closeLine } from './bundle.ts';
+import { closeDialogue, matching } from './dialogues.ts';
 import { connectParties } from './connections.ts';
-import { closeLines, dialogueOfAnswer, dialogueOfOffer, matching, parties } from './dialogues.ts';
 import type { Dialect } from './dialect.ts';
-import type { MediaFlags } from './flags.ts';
 import type { Gates } from './gates.ts';
-import type { ManagerOptions } from './options.ts';
-import { chooseInterface } from './interfaces.ts';
-import { agree, codingPolicy, offeredCodecs, type Agreement } from './formats.ts';
-import { connectLine } from './paths.ts';
-import { alphanumeric } from './random.ts';
-import { publish, type CopyParts } from './publications.ts';
 import { LIMIT_TEXTS, type LimitName } from './load.ts';
-import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
+import { answerCall, offerCall, settleAll, type Negotiating } from './negotiation.ts';
+import type { ManagerOptions } from './options.ts';
+import { connectLine } from './paths.ts';
+import { publish, type CopyParts } from './publications.ts';
+import { alphanumeric } from './random.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
-import type { SdpText } from './sdp-text.ts';
-import { newLine, newSession, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
+import { newSession, SessionError, type Dialogue, type Session, type Side } from './session.ts';
 import { isDead, whySilent, type Ending } from './silence.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
-import { tell } from './tell.ts';
 import { transform, type TransformRequest } from './transformations.ts';
-import {
-  decideAnswered,
-  decideOffered,
-  isKeyless,
-  openSide,
-  passedThrough,
-  remoteSpec,
-  takeRole,
-} from './transport.ts';
-import { heed, markEndpoints } from './wishes.ts';
+import { Trickle } from './trickle.ts';
+import { markEndpoints } from './wishes.ts';
 
 /** All calls of this node. Offer and answer (RFC 3264) decide; the packet path carries it out. */
 export class SessionManager {
@@ -37,6 +23,7 @@ export class SessionManager {
   /** By call-id, and by those of calls that were merged into them. */
   readonly #sessions = new Map<string, Session>();
   #aliases = 0;
+  readonly #trickle = new Trickle((callId) => this.#sessions.has(callId));
   /** A body that carries it has been here. */
   readonly #loopMark = Buffer.from(alphanumeric(6)).toString('hex');
   /** No new calls; those that run go on. */
@@ -61,6 +48,11 @@ export class SessionManager {
     const { maxSessions, load } = this.#options;
     if (this.draining) return 'draining';
     return this.size >= maxSessions ? 'sessions' : load?.exceeded;
+  }
+
+  /** Fragments of ICE whose party has not spoken yet. */
+  get fragmentsWaiting(): number {
+    return this.#trickle.waiting;
   }
 
   /** What subscriptions work with. */
@@ -90,14 +82,18 @@ export class SessionManager {
     session.lastSignalAt = now;
     const before = session.dialogues.map(({ lines }) => lines.length);
     try {
-      const sdp = this.#offer(session, request, text, remote);
+      const said = { text, remote: this.#trickle.spoken(session, request.fromTag, remote) };
+      const sdp = offerCall(this.#negotiating, session, request, said);
       this.#changed(session);
       return sdp;
     } catch (error) {
       // What could not be offered leaves nothing, neither branches nor lines; a call without any other branch is gone.
-      for (const { lines } of session.dialogues.splice(before.length)) closeLines(lines);
-      for (const [index, { lines }] of session.dialogues.entries()) closeLines(lines.splice(before[index] ?? 0));
+      for (const dialogue of session.dialogues.splice(before.length)) closeDialogue(dialogue);
+      for (const [index, dialogue] of session.dialogues.entries())
+        for (const line of dialogue.lines.splice(before[index] ?? 0))
+          closeLine(this.#options.dataplane, dialogue, line);
       if (before.length === 0) this.#end(session);
+      settleAll(this.copying, session);
       throw this.#told(error);
     }
   }
@@ -110,12 +106,19 @@ export class SessionManager {
     if (!session) throw new SessionError('unknown-call', 'Unknown call-id');
     session.lastSignalAt = now;
     try {
-      const sdp = this.#answer(session, request, text, remote);
+      const said = { text, remote: this.#trickle.spoken(session, request.toTag ?? '', remote) };
+      const sdp = answerCall(this.#negotiating, session, request, said);
       this.#changed(session);
       return sdp;
     } catch (error) {
+      settleAll(this.copying, session);
       throw this.#told(error);
     }
+  }
+
+  /** Candidates of a party that trickle in. @throws SessionError */
+  fragment({ callId, fromTag, sdp }: Pick<SdpRequest, 'callId' | 'fromTag' | 'sdp'>, now: number): void {
+    this.#trickle.fragment(callId, fromTag, sdp, this.#sessions.get(callId), now);
   }
 
   /** A party that is only heard, of this call or of one of its own. @returns our answer. @throws SessionError */
@@ -185,7 +188,7 @@ export class SessionManager {
 
   /** Closes every endpoint of the dialogues. */
   release(session: Session): void {
-    for (const dialogue of session.dialogues) closeLines(dialogue.lines);
+    for (const dialogue of session.dialogues) closeDialogue(dialogue);
   }
 
   /**
@@ -194,6 +197,7 @@ export class SessionManager {
    * does not know it any more then. A node that drains does not wait for what was deleted.
    */
   sweep(now: number, ending?: (session: Session, why: Ending) => void): readonly Session[] {
+    this.#trickle.sweep(now);
     for (const session of this.all()) {
       const due = session.dialogues.filter(
         ({ deleteAt }) => deleteAt !== undefined && (this.draining || deleteAt <= now),
@@ -217,6 +221,10 @@ export class SessionManager {
 
   close(): void {
     for (const session of this.all()) this.#end(session);
+  }
+
+  get #negotiating(): Negotiating {
+    return { ...this.copying, reconnect: (session) => this.#reconnect(session) };
   }
 
   #reconnect(session: Session): void {
@@ -244,7 +252,11 @@ export class SessionManager {
 
   #unlist({ callId, aliases }: Session): void {
     if (!this.#sessions.delete(callId)) return;
-    for (const alias of aliases) this.#sessions.delete(alias);
+    this.#trickle.forget(callId);
+    for (const alias of aliases) {
+      this.#sessions.delete(alias);
+      this.#trickle.forget(alias);
+    }
     this.#aliases -= aliases.length;
   }
 
@@ -277,152 +289,4 @@ export class SessionManager {
   #looped(request: SdpRequest): boolean {
     return request.flags.flags.has('loop-protect') && request.sdp.includes(`a=rtpengine:${this.#loopMark}`);
   }
-
-  #offer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
-    const { flags } = request;
-    const { dialogue, from } = dialogueOfOffer(session, request);
-    if (heed(session, dialogue, from, flags)) this.#reconnect(session);
-    const [offerer, answerer] = parties(dialogue, from);
-    offerer.tag = request.fromTag;
-    offerer.label = flags.label ?? offerer.label;
-    offerer.bundled = remote.bundled;
-    offerer.said = headingOf(text);
-    const lines = remote.media.map((media, index): ComposedLine => {
-      const line = (dialogue.lines[index] ??= newLine(index));
-      return this.#offerLine(session, line, from, media, flags);
-    });
-    const left = lines.filter(({ rejected }) => !rejected);
-    if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
-      throw new SessionError('bad-sdp', 'no codec is left to offer');
-    const bundle = flags.bundle.has('offer') || flags.bundle.has('require');
-    // Whoever offers again does not want it deleted.
-    dialogue.deleteAt = undefined;
-    return this.#compose(text, lines, answerer, { flags, bundle, iceLite: flags.iceLite.has('forward') });
-  }
-
-  #offerLine(session: Session, line: Line, from: 'a' | 'b', media: RemoteMedia, flags: MediaFlags): ComposedLine {
-    const { dataplane, interfaces } = this.#options;
-    const fromSide = line[from];
-    const toSide = line[from === 'a' ? 'b' : 'a'];
-    fromSide.remote = media;
-    fromSide.flags = flags;
-    fromSide.codecs = media.codecs;
-    fromSide.coding = codingPolicy(flags, media.ptimeMs);
-    const mid = media.mid ?? (flags.flags.has('generate-mid') ? String(line.index + 1) : undefined);
-    if (media.rejected || media.carriage === 'other') {
-      closeLines([line]);
-      return refused(toSide, mid);
-    }
-    decideOffered(toSide, fromSide, flags);
-    openSide(dataplane, toSide, chooseInterface(interfaces, flags, 1, media), session.callId);
-    toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
-    toSide.offered = toSide.codecs;
-    toSide.ptimeMs = flags.ptimeMs ?? media.ptimeMs;
-    // In a re-INVITE the offerer may have moved: it must be heard at once.
-    // What passes unopened does so until the answer: opened on one side only, it would leave in the clear.
-    // Without a key in common yet, it stays as it was: nothing may leave in the clear meanwhile.
-    const passing = line.agreed?.passing ?? false;
-    if (passing || !isKeyless(fromSide)) fromSide.endpoint?.configure(remoteSpec(fromSide, passing));
-    return {
-      side: toSide,
-      codecs: media.carriage === 'rtp' ? toSide.codecs : undefined,
-      rejected: false,
-      mid,
-      ptimeMs: toSide.ptimeMs,
-      direction: media.direction,
-      nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
-      trickle: flags.flags.has('trickle-ICE'),
-      coded: media.kind === 'audio' && (fromSide.coding.engaged || fromSide.coding.repacked),
-    };
-  }
-
-  #answer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
-    const { flags } = request;
-    const { dialogue, from } = dialogueOfAnswer(session, request);
-    if (heed(session, dialogue, from === 'a' ? 'b' : 'a', flags)) this.#reconnect(session);
-    const [offerer, answerer] = parties(dialogue, from);
-    // Two phones may answer one offer: the last has the call.
-    const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
-    if (request.toTag !== undefined) answerer.tag = request.toTag;
-    answerer.label = flags.label ?? answerer.label;
-    answerer.said = headingOf(text);
-    const lines = remote.media.map((media, index): ComposedLine => {
-      const line = dialogue.lines[index];
-      // More than was offered: nobody asked for it.
-      if (!line) return refused(newLine(index).a, undefined);
-      return this.#answerLine(session, dialogue, line, from, media, flags, another);
-    });
-    const asked = dialogue.lines[0]?.[from].flags;
-    const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
-    const bundle = offerer.bundled && (flags.bundle.has('accept') || asked?.bundle.has('accept') === true);
-    return this.#compose(text, lines, offerer, { flags, bundle, iceLite });
-  }
-
-  #answerLine(
-    session: Session,
-    dialogue: Dialogue,
-    line: Line,
-    from: 'a' | 'b',
-    media: RemoteMedia,
-    flags: MediaFlags,
-    another: boolean,
-  ): ComposedLine {
-    const { dataplane, interfaces } = this.#options;
-    const offerSide = line[from];
-    const answerSide = line[from === 'a' ? 'b' : 'a'];
-    const offered = offerSide.remote;
-    const asked = offerSide.flags ?? flags;
-    answerSide.remote = media;
-    answerSide.flags = flags;
-    if (media.rejected || !answerSide.endpoint || !offered || offered.rejected) {
-      closeLines([line]);
-      return refused(offerSide, offered?.mid);
-    }
-    const agreed: Agreement =
-      media.kind === 'audio' && media.carriage === 'rtp'
-        ? agree(offered.codecs, media.codecs, offerSide.coding, flags)
-        : { forOfferer: media.codecs, transcode: undefined };
-    const pass = agreed.transcode === undefined && passedThrough(offerSide, answerSide) !== undefined;
-    if (!pass && isKeyless(answerSide)) throw new SessionError('bad-sdp', KEYLESS_ANSWER);
-    decideAnswered(offerSide, answerSide, flags, pass);
-    openSide(
-      dataplane,
-      offerSide,
-      chooseInterface(interfaces, asked.direction.length > 0 ? asked : flags, 0, offered),
-      session.callId,
-    );
-    takeRole(answerSide);
-    offerSide.codecs = agreed.forOfferer;
-    answerSide.codecs = media.codecs;
-    offerSide.ptimeMs = asked.ptimeReverseMs ?? offered.ptimeMs ?? media.ptimeMs;
-    offerSide.endpoint?.configure(remoteSpec(offerSide, pass));
-    answerSide.endpoint.configure(remoteSpec(answerSide, pass, another));
-    const { transcode } = agreed;
-    const [a, b] = from === 'a' ? [transcode?.offerer, transcode?.answerer] : [transcode?.answerer, transcode?.offerer];
-    line.agreed = { from, speech: a && b && { a, b }, passing: pass };
-    connectLine(dataplane, session, dialogue, line);
-    return {
-      side: offerSide,
-      codecs: media.carriage === 'rtp' ? agreed.forOfferer : undefined,
-      rejected: false,
-      mid: offered.mid,
-      ptimeMs: offerSide.ptimeMs,
-      direction: media.direction,
-      nowhere: media.nowhere && media.ice === undefined && !flags.replace.has('zero-address'),
-      trickle: offered.trickle || flags.flags.has('trickle-ICE'),
-      coded: transcode !== undefined,
-    };
-  }
-
-  #compose(
-    text: SdpText,
-    lines: readonly ComposedLine[],
-    to: Dialogue['a'],
-    how: Pick<Composing, 'flags' | 'bundle' | 'iceLite'>,
-  ): string {
-    const { dataplane } = this.#options;
-    return tell(to, compose(text, lines, { dataplane, loopMark: this.#loopMark, ...how }), how.flags);
-  }
 }
-
-const KEYLESS_ANSWER = 'the answer asks for SRTP but carries neither a fingerprint nor a crypto suite that was offered';

@@ -1,3 +1,4 @@
+export { isOn } from './bundle.ts';
 export type { Dialect } from './dialect.ts';
 export { explain } from './explain.ts';
 export { isDictionary, readFlags, text, type MediaFlags } from './flags.ts';

@@ -33,7 +33,7 @@ export function connectLine(dataplane: Dataplane, session: Session, dialogue: Di
     const ownReports = session.ownReports && path.mode === 'relay' && !agreed.passing;
     const codable =
       path.mode === 'relay' && (receiver.insertable || ownReports) && !agreed.passing
-        ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs) }
+        ? { codable: codableFormats(receiver.codecs, receiver.ptimeMs ?? sender.remote?.ptimeMs, receiver.tuning) }
         : {};
     const reports = ownReports ? { ownReports } : {};
     dataplane.setPath(sender.endpoint, receiver.endpoint, { ...path, ...gate, ...codable, ...reports });
@@ -45,6 +45,7 @@ function endOf(side: Side, chosen: Codec | undefined) {
     codecs: side.codecs,
     speech: chosen ?? side.codecs.find(isSpeech),
     ptimeMs: side.ptimeMs ?? side.remote?.ptimeMs,
+    tuning: side.tuning,
   };
 }
 

@@ -1,15 +1,16 @@
 import { isSpeech, named, type Codec } from '../../codecs/mod.ts';
 import type { Dataplane } from '../dataplane/mod.ts';
+import * as bundle from './bundle.ts';
 import { compose, type ComposedLine } from './compose.ts';
 import { headingOf, newHeading, ofOurs, plainText } from './copy-text.ts';
-import { closeLines, MAX_DIALOGUES, newDialogue } from './dialogues.ts';
+import { closeDialogue, MAX_DIALOGUES, newDialogue } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
 import { chooseInterface } from './interfaces.ts';
 import type { RemoteMedia } from './remote-media.ts';
 import { understand, type SdpRequest } from './requests.ts';
 import { newLine, newParty, SessionError, type Dialogue, type Line, type Session } from './session.ts';
 import { tell } from './tell.ts';
-import { decideAnswered, openSide, remoteSpec } from './transport.ts';
+import { decideAnswered, remoteSpec } from './transport.ts';
 
 export interface CopyParts {
   readonly dataplane: Dataplane;
@@ -29,22 +30,34 @@ export function publish(parts: CopyParts, session: Session, request: SdpRequest)
   const before = dialogue.lines.length;
   dialogue.a.label = flags.label ?? dialogue.a.label;
   try {
-    const lines = remote.media.map((media, index) => {
+    dialogue.a.group = remote.group;
+    const taken = bundle.takesGroup(dialogue.a, undefined, flags);
+    const media = taken ? bundle.sharedDescription(remote) : remote.media;
+    const able = (index: number) => codecOf(media[index], flags) !== undefined;
+    const ofOfferer = bundle.answeredLines(taken ? remote.group : [], media, able);
+    const lines: ComposedLine[] = [];
+    for (const index of bundle.leadFirst(ofOfferer, media.length)) {
       const line = (dialogue.lines[index] ??= newLine(index));
-      return publishLine(parts, session, line, media, flags);
-    });
+      lines[index] = publishLine(parts, session, { dialogue, line, ofOfferer }, media[index] as RemoteMedia, flags);
+    }
+    bundle.settleBundles(parts.dataplane, dialogue);
     if (lines.every(({ rejected }) => rejected)) throw new SessionError('bad-sdp', 'No media that can be published');
     dialogue.a.said = headingOf(text);
     const kinds = remote.media.map(({ kind }) => ({ kind, attributes: [] }));
     const { dataplane, loopMark } = parts;
-    const bundle = remote.bundled && flags.bundle.has('accept');
-    const how = { dataplane, loopMark, flags: ofOurs(flags), bundle, iceLite: flags.iceLite.has('backward') };
+    const group = ofOfferer.map((index) => lines[index]?.mid ?? '');
+    const how = { dataplane, loopMark, flags: ofOurs(flags), group, iceLite: flags.iceLite.has('backward') };
     dialogue.deleteAt = undefined;
     const answer = plainText((dialogue.b.said ??= newHeading()), kinds, false);
     return tell(dialogue.a, compose(answer, lines, how), how.flags);
   } catch (error) {
-    closeLines(dialogue.lines.splice(before));
-    if (!known) session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
+    if (known) {
+      for (const line of dialogue.lines.splice(before)) bundle.closeLine(parts.dataplane, dialogue, line);
+      bundle.settleBundles(parts.dataplane, dialogue);
+    } else {
+      closeDialogue(dialogue);
+      session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
+    }
     throw error;
   }
 }
@@ -62,25 +75,39 @@ function newPublisher(session: Session, tag: string): Dialogue {
 function publishLine(
   { dataplane, interfaces }: CopyParts,
   session: Session,
-  line: Line,
+  { dialogue, line, ofOfferer }: { dialogue: Dialogue; line: Line; ofOfferer: readonly number[] },
   media: RemoteMedia,
   flags: MediaFlags,
 ): ComposedLine {
   const side = line.a;
+  const lead = bundle.leadOf(dialogue, 'a', ofOfferer, line);
   side.remote = media;
   side.flags = flags;
-  const codec = media.rejected || media.carriage !== 'rtp' ? undefined : acceptedCodec(media.codecs, flags);
+  const codec = codecOf(media, flags);
   const shown = { side, mid: media.mid, ptimeMs: media.ptimeMs, nowhere: false, trickle: media.trickle, coded: false };
+  const place = lead === side ? 'apart' : 'shared';
   if (!codec) {
-    closeLines([line]);
-    return { ...shown, codecs: undefined, rejected: true, direction: 'inactive' };
+    bundle.closeLine(dataplane, dialogue, line);
+    return { ...shown, place, midExtension: undefined, codecs: undefined, rejected: true, direction: 'inactive' };
   }
   side.codecs = [codec];
-  decideAnswered(side, line.b, flags, false);
-  openSide(dataplane, side, chooseInterface(interfaces, flags, 0, media), session.callId);
-  side.endpoint?.configure(remoteSpec(side));
+  const sides = bundle.sidesOf(dialogue, dialogue.a);
+  bundle.prepare(dialogue.a, side, sides, ofOfferer.includes(line.index));
+  // `forward` is for whoever gets an offer of it.
+  const iceLite = new Set([...flags.iceLite].filter((word) => word === 'backward'));
+  if (lead === side) decideAnswered(side, line.b, { ...flags, iceLite }, false);
+  else side.protocol = media.protocol;
+  const opening = { dataplane, interfaceName: chooseInterface(interfaces, flags, 0, media), affinity: session.callId };
+  bundle.openAnswered(opening, dialogue.a, side, lead, sides, { ofOfferer });
+  bundle.configure(dialogue.a, side, lead === side, remoteSpec(side));
   const direction = media.direction === 'inactive' ? 'inactive' : 'recvonly';
-  return { ...shown, codecs: side.codecs, rejected: false, direction };
+  const midExtension = bundle.answeredExtension(media, line.b, { ofOfferer });
+  return { ...shown, place, midExtension, codecs: side.codecs, rejected: false, direction };
+}
+
+function codecOf(media: RemoteMedia | undefined, flags: MediaFlags): Codec | undefined {
+  if (!media || media.rejected || media.carriage !== 'rtp') return undefined;
+  return acceptedCodec(media.codecs, flags);
 }
 
 /** The first that `codec accept` names, else the first at all; packets are passed on as they are, whatever they hold. */

@@ -1,7 +1,8 @@
 import type { SessionDescription } from 'sdp-transform';
 import { isAddress, type HostPort } from '../../vocabulary/mod.ts';
 import { codecsOf, type Codec } from '../../codecs/mod.ts';
-import { SRTP_SUITES, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { SRTP_SUITES, type IceCandidate, type SrtpKey, type SrtpSuite } from '../dataplane/mod.ts';
+import { candidatesOf } from './candidates.ts';
 import { parseSdp } from './parse-sdp.ts';
 import { keySaltLength } from './sdes.ts';
 import type { SdpText } from './sdp-text.ts';
@@ -14,6 +15,8 @@ export interface RemoteMedia {
   readonly carriage: 'rtp' | 'raw' | 'other';
   /** Port 0, or a line that exists only within a bundle: no media. */
   readonly rejected: boolean;
+  /** Has no address by itself (RFC 9143 §6): rejected, unless its group is taken. */
+  readonly bundleOnly: boolean;
   readonly rtp: HostPort | undefined;
   readonly rtcp: HostPort | undefined;
   readonly rtcpMux: boolean;
@@ -25,8 +28,14 @@ export interface RemoteMedia {
   readonly codecs: readonly Codec[];
   readonly ptimeMs: number | undefined;
   readonly mid: string | undefined;
+  /** Number of the header extension that carries it, 1 to 14 (RFC 9143 §15.1). */
+  readonly midExtension: number | undefined;
+  /** Of a=ssrc, each once. */
+  readonly ssrcs: readonly number[];
   readonly ice: { readonly ufrag: string; readonly pwd: string } | undefined;
   readonly iceLite: boolean;
+  /** Those that can be checked. */
+  readonly candidates: readonly IceCandidate[];
   readonly trickle: boolean;
   readonly fingerprints: readonly { readonly algorithm: string; readonly value: string }[];
   readonly setup: string | undefined;
@@ -41,8 +50,8 @@ export interface SdesLine {
 
 export interface RemoteSdp {
   readonly media: readonly RemoteMedia[];
-  /** There is a BUNDLE group. */
-  readonly bundled: boolean;
+  /** a=mid of the lines of its BUNDLE group, the tagged one first; empty: there is none. */
+  readonly group: readonly string[];
 }
 
 /** `undefined` when it cannot be read. `address`: instead of what c= says, unless ICE decides. Never throws. */
@@ -50,8 +59,12 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   const sdp = parseSdp(text);
   if (!sdp) return undefined;
   const trickles = (options: string | undefined) => options?.split(/\s+/).includes('trickle') === true;
+  const bundled = sdp.groups?.find(({ type }) => type.toUpperCase() === 'BUNDLE')?.mids ?? '';
+  const group = [...new Set(bundled.split(/\s+/).filter(Boolean))];
+  const tagged = sdp.media.find(({ mid }) => mid !== undefined && String(mid) === group[0]);
   let named = false;
-  const media = sdp.media.map((line): RemoteMedia => {
+  const media = sdp.media.map((line, index): RemoteMedia => {
+    const member = line.mid !== undefined && group.includes(String(line.mid));
     const written = line.connection?.ip ?? sdp.connection?.ip;
     const ufrag = line.iceUfrag ?? sdp.iceUfrag;
     const pwd = line.icePwd ?? sdp.icePwd;
@@ -79,15 +92,23 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       rtp,
       rtcp: rtcp && rtcp.port > 0 && rtcp.port <= 65_535 ? rtcp : undefined,
       rtcpMux,
+      bundleOnly: rejected && member && line.bundleOnly !== undefined,
       // With ICE the address means nothing before the candidates are there (RFC 8840 §4.1.1).
-      direction: nowhere && !ice && direction === 'sendrecv' ? 'sendonly' : direction,
+      direction:
+        nowhere && !ice && !(member && tagged?.iceUfrag !== undefined) && direction === 'sendrecv'
+          ? 'sendonly'
+          : direction,
       nowhere,
       unconnected: written === undefined,
       codecs: sharedCodecs(line),
       ptimeMs: line.ptime,
       mid: line.mid === undefined ? undefined : String(line.mid),
+      midExtension: midExtensionOf(line.ext),
+      ssrcs: line.ssrcs ? [...new Set(line.ssrcs.map(({ id }) => Number(id)))].slice(0, MAX_SSRCS) : NO_SSRCS,
       ice: ice ? { ufrag: String(ufrag), pwd: String(pwd) } : undefined,
-      iceLite: sdp.icelite !== undefined,
+      // A session attribute (RFC 8839 §5.3) that some write below.
+      iceLite: sdp.icelite !== undefined || text.media[index]?.some((own) => own.text === 'a=ice-lite') === true,
+      candidates: ice ? candidatesOf(text.media[index] ?? []) : [],
       trickle: trickles(line.iceOptions) || trickles(sdp.iceOptions),
       fingerprints:
         fingerprint && HEX.test(fingerprint.hash)
@@ -98,8 +119,16 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
     };
   });
   if (named) return undefined;
-  const bundled = sdp.groups?.some(({ type }) => type.toUpperCase() === 'BUNDLE') === true;
-  return { media, bundled };
+  return { media, group };
+}
+
+export const MID_URI = 'urn:ietf:params:rtp-hdrext:sdes:mid';
+const MAX_SSRCS = 16;
+const NO_SSRCS: readonly number[] = [];
+
+function midExtensionOf(ext: SessionDescription['media'][number]['ext']): number | undefined {
+  const id = Number(ext?.find(({ uri }) => uri === MID_URI)?.value);
+  return id >= 1 && id <= 14 ? id : undefined;
 }
 
 const MAX_LISTS = 100;

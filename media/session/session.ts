@@ -3,6 +3,7 @@ import type { Codec } from '../../codecs/mod.ts';
 import type { MediaFlags } from './flags.ts';
 import type { CodingPolicy } from './formats.ts';
 import { openGates, type Gates } from './gates.ts';
+import type { RemoteIce } from './candidates.ts';
 import type { RemoteMedia, SdesLine } from './remote-media.ts';
 
 /** A call on this node: one ng call-id. */
@@ -86,13 +87,24 @@ export interface Dialogue {
 export interface Party {
   tag: string | undefined;
   label: string | undefined;
-  /** Its last offer had a BUNDLE group. */
-  bundled: boolean;
+  /** The BUNDLE group of its last offer: a=mid of its lines; empty when it had none. */
+  group: readonly string[];
+  /** Whose transport several of its lines use; undefined: each has its own. */
+  carrier: Carrier | undefined;
   readonly gates: Gates;
   /** What this party was last told, where ng's `replace` wants it steady. */
   told: Told | undefined;
   /** Of its last description, for whoever subscribes to it. */
   said: Heading | undefined;
+}
+
+/** An endpoint that others ride on. It may have outlived the line that it was opened for. */
+export interface Carrier {
+  readonly endpoint: Endpoint;
+  /** What it was opened as. */
+  readonly opened: string;
+  /** Of the line that speaks for the group. */
+  readonly lead: Side;
 }
 
 export interface Told {
@@ -135,11 +147,19 @@ export interface Side {
   offered: readonly Codec[];
   /** What this party's last offer asked us to do when it is answered. */
   coding: CodingPolicy;
+  /** Patterns of codecs, with what our encoder towards this party is to do. */
+  tuning: readonly string[];
   /** Of our last SDP to this party. */
   ptimeMs: number | undefined;
   ice: { readonly ufrag: string; readonly pwd: string } | undefined;
   /** The peer's name in the ICE association that stands; another one restarts it. */
   iceOf: string | undefined;
+  /** The peer's part of that association, with the candidates that have come since. */
+  iceWith: RemoteIce | undefined;
+  /** We are the ones who choose the pair: decided by the first offer, and kept (RFC 8445 §6.1.1). */
+  iceControlling: boolean;
+  /** What we have told this party last: `a=ice-lite`. */
+  iceLite: boolean;
   /** The parties' own candidates pass, ours stand behind them (`ICE=optional`, `force-relay`). */
   icePassed: boolean;
   dtls: boolean;
@@ -151,6 +171,8 @@ export interface Side {
   rtcpMux: boolean;
   /** RTCP has no port of its own. */
   onePort: boolean;
+  /** Our last SDP to this party has it in a BUNDLE group. */
+  grouped: boolean;
   /** Something is, or has been, put into what this party hears. */
   insertable: boolean;
   /** Names what is being played to it. */
@@ -186,9 +208,13 @@ export function newSide(): Side {
     codecs: NOTHING,
     offered: NOTHING,
     coding: NO_CODING,
+    tuning: NOTHING,
     ptimeMs: undefined,
     ice: undefined,
     iceOf: undefined,
+    iceWith: undefined,
+    iceControlling: false,
+    iceLite: false,
     icePassed: false,
     dtls: false,
     role: undefined,
@@ -196,6 +222,7 @@ export function newSide(): Side {
     foreign: NOBODYS,
     rtcpMux: false,
     onePort: false,
+    grouped: false,
     insertable: false,
     playing: undefined,
   };
@@ -206,7 +233,8 @@ export function newLine(index: number): Line {
 }
 
 export function newParty(tag: string | undefined): Party {
-  return { tag, label: undefined, bundled: false, gates: openGates(), told: undefined, said: undefined };
+  const nothing = { label: undefined, carrier: undefined, told: undefined, said: undefined };
+  return { tag, ...nothing, group: NOTHING, gates: openGates() };
 }
 
 /** What the caller of ng is told; `code` is for metrics. */

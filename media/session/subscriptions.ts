@@ -84,7 +84,7 @@ export function subscribe(parts: CopyParts, session: Session, request: Subscribe
     }));
     const text = plainText(said ?? subscription.heading, media, said !== undefined);
     const how = {
-      ...{ dataplane, loopMark, bundle: false, iceLite: flags.iceLite.has('forward') },
+      ...{ dataplane, loopMark, group: [], iceLite: flags.iceLite.has('forward') },
       flags: said ? { ...ofOurs(flags), replace: flags.replace } : ofOurs(flags),
     };
     const sdp = tell(subscription.party, compose(text, lines, how), how.flags);
@@ -223,6 +223,7 @@ function offerLine(
   side.offered = side.codecs;
   return {
     ...{ side, codecs: side.codecs, rejected: false, nowhere: false, direction: 'sendonly' },
+    ...({ place: 'apart', midExtension: undefined } as const),
     mid: flags.flags.has('generate-mid') ? String(index + 1) : undefined,
     ptimeMs: source.remote.ptimeMs,
     trickle: flags.flags.has('trickle-ICE'),

@@ -2,7 +2,7 @@ import { canTranscode, isSpeech, sameCodec, type Codec } from '../../codecs/mod.
 import { isIPv6 } from 'node:net';
 import type { Endpoint, PathSpec } from '../dataplane/mod.ts';
 import type { HostPort } from '../../vocabulary/mod.ts';
-import { closeLines, MAX_DIALOGUES, newDialogue } from './dialogues.ts';
+import { closeDialogue, MAX_DIALOGUES, newDialogue } from './dialogues.ts';
 import { chooseInterface } from './interfaces.ts';
 import { pathBetween } from './formats.ts';
 import type { CopyParts } from './publications.ts';
@@ -45,7 +45,7 @@ export function transform(parts: CopyParts, session: Session, request: Transform
     session.dialogues.push(newDialogue(session, { a: newParty(fromTag), published: true, lines }));
     return ends;
   } catch (error) {
-    closeLines(lines);
+    for (const { a } of lines) a.endpoint?.close();
     throw error;
   }
 }
@@ -55,7 +55,7 @@ function failed(cause?: string): SessionError {
 }
 
 function remove(session: Session, dialogue: Dialogue): void {
-  closeLines(dialogue.lines);
+  closeDialogue(dialogue);
   session.dialogues.splice(session.dialogues.indexOf(dialogue), 1);
 }
 
@@ -72,6 +72,7 @@ function pathOf({ kind, codecs }: TransformMedia): PathSpec {
     codecs: codecs.map((pair) => pair[which]),
     speech: first[which],
     ptimeMs: undefined,
+    tuning: [],
   });
   return pathBetween(end('input'), end('output'), true);
 }
@@ -103,6 +104,7 @@ function remoteOf(kind: string, codecs: readonly Codec[], rtp: HostPort): Remote
   return {
     ...{ kind, protocol: 'RTP/AVP', carriage: 'rtp', rejected: false, rtp, rtcp: undefined, rtcpMux: false },
     ...{ direction: 'sendrecv', nowhere: false, unconnected: false, codecs, ptimeMs: undefined, mid: undefined },
+    ...{ bundleOnly: false, midExtension: undefined, ssrcs: [], candidates: [] },
     ...{ ice: undefined, iceLite: false, trickle: false, fingerprints: [], setup: undefined, sdes: [] },
   };
 }

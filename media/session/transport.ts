@@ -1,4 +1,5 @@
-import type { CryptoSpec, Dataplane, EndpointSpec, RemoteSpec } from '../dataplane/mod.ts';
+import type { CryptoSpec, Dataplane, EndpointSpec, IceRole, RemoteSpec } from '../dataplane/mod.ts';
+import { followed, type RemoteIce } from './candidates.ts';
 import type { MediaFlags } from './flags.ts';
 import { freshKey, offeredSdes } from './sdes.ts';
 import { newIce } from './random.ts';
@@ -6,26 +7,33 @@ import { SessionError, type Side } from './session.ts';
 
 const PROTOCOLS = new Set(['RTP/AVP', 'RTP/AVPF', 'RTP/SAVP', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVP', 'UDP/TLS/RTP/SAVPF']);
 
-/** How a side that we offer to is to be carried: from what came in and what the flags ask for. */
-export function decideOffered(side: Side, from: Side, flags: MediaFlags): void {
+/**
+ * How a side that we offer to is to be carried: from what came in and what the flags ask for. `grouped`: its transport may
+ * become that of others too, so that nobody else's keys can pass.
+ */
+export function decideOffered(side: Side, from: Side, flags: MediaFlags, grouped = false): void {
   const incoming = from.remote;
   const arrived = incoming?.protocol ?? 'RTP/AVP';
   const wanted = flags.protocol !== undefined && PROTOCOLS.has(flags.protocol) ? flags.protocol : undefined;
   side.protocol = incoming?.carriage === 'rtp' ? (wanted ?? arrived) : arrived;
   const secure = isSecure(side.protocol) || flags.osrtp.has('offer');
   side.dtls = secure && flags.dtls !== 'off';
-  const { lines, foreign } = secure && !flags.sdes.off ? offeredSdes(side, incoming, flags.sdes) : NO_SDES;
+  const { lines, foreign } =
+    secure && !flags.sdes.off ? offeredSdes(side, grouped ? undefined : incoming, flags.sdes) : NO_SDES;
   side.sdes = lines;
   side.foreign = foreign;
   const passed = flags.ice === 'optional' || flags.ice === 'force-relay';
   side.icePassed = passed && incoming?.ice !== undefined;
   const ice = passed || flags.ice === 'force' || (flags.ice === 'default' && incoming?.ice !== undefined);
   side.ice = ice && incoming?.carriage === 'rtp' ? (side.ice ?? newIce()) : undefined;
+  side.iceLite = flags.iceLite.has('forward');
+  // By the first offer, whether there is ICE or not; what has been decided stands over restarts.
+  if (side.remote === undefined) side.iceControlling = !side.iceLite;
   const mux = flags.rtcpMux;
   // What has been agreed once is not asked again.
   const require = mux.has('require') || (side.rtcpMux && side.remote?.rtcpMux === true && !mux.has('demux'));
   side.onePort = require;
-  side.rtcpMux = require || mux.has('offer') || (!mux.has('demux') && (incoming?.rtcpMux ?? false));
+  side.rtcpMux = require || grouped || mux.has('offer') || (!mux.has('demux') && (incoming?.rtcpMux ?? false));
   if (!side.dtls) side.role = undefined;
 }
 
@@ -48,7 +56,8 @@ export function decideAnswered(side: Side, answerer: Side, flags: MediaFlags, pa
   // A peer that restarts ICE gets other credentials of ours, too (RFC 8445 §9).
   const restarted = side.iceOf !== undefined && side.iceOf !== remote.ice?.ufrag;
   side.ice = remote.ice !== undefined && !refused ? ((restarted ? undefined : side.ice) ?? newIce()) : undefined;
-  side.iceOf = remote.ice?.ufrag;
+  side.iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
+  associate(side);
   side.foreign = new Set();
   if (side.dtls) {
     side.sdes = [];
@@ -94,12 +103,47 @@ export function passedThrough(offerer: Side, answerer: Side): Side['sdes'][numbe
 
 /** The role towards a party that has answered, and the ICE association that stands with it. */
 export function takeRole(answerer: Side): void {
-  answerer.iceOf = answerer.remote?.ice?.ufrag;
+  associate(answerer);
   if (answerer.dtls) answerer.role = answerer.remote?.setup === 'passive' ? 'client' : 'server';
 }
 
-/** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
-export function openSide(dataplane: Dataplane, side: Side, interfaceName: string, affinity: string): void {
+/** Offer and answer are complete: from now on ICE is with this peer. */
+function associate(side: Side): void {
+  side.iceOf = side.remote?.ice?.ufrag;
+  side.iceWith = followed(side.iceWith, iceOfPeer(side));
+  if (side.iceWith?.lite === true && !side.iceLite) side.iceControlling = true;
+}
+
+/** Candidates that have come for the association that stands; of a restart they wait for its answer. */
+export function followCandidates(side: Side): void {
+  if (side.iceOf !== undefined && side.iceOf === side.remote?.ice?.ufrag)
+    side.iceWith = followed(side.iceWith, iceOfPeer(side));
+}
+
+function iceOfPeer({ remote }: Side): RemoteIce | undefined {
+  return remote?.ice && { ...remote.ice, lite: remote.iceLite, candidates: remote.candidates };
+}
+
+/** RFC 8445 §6.1.1. */
+export function iceRoleOf({ iceLite, iceControlling, iceWith }: Side): IceRole {
+  if (iceLite) return iceWith?.lite === true ? 'unchecked' : 'lite';
+  return iceControlling ? 'controlling' : 'controlled';
+}
+
+/** What an end is opened as. */
+export interface End extends Pick<EndpointSpec, 'socket' | 'ice' | 'raw' | 'carrier'> {
+  readonly kind: string;
+}
+
+/**
+ * What a side needs by what was decided for it. `apart`: with ICE, a port that no other line has. `fits`: whether an end that
+ * was opened as that will do.
+ */
+export function endKind(
+  side: Side,
+  interfaceName: string,
+  apart = false,
+): End & { readonly fits: (opened: string | undefined) => boolean } {
   const raw = side.remote?.carriage === 'raw' || !side.protocol.includes('RTP/');
   const socket: EndpointSpec['socket'] = raw
     ? 'single'
@@ -108,16 +152,31 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
       : 'pair';
   const ice = side.icePassed ? undefined : side.ice;
   // Other credentials are a restart of ICE, not another socket.
-  const kind = `${socket} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
-  if (side.endpoint && side.opened === kind) return;
-  // The new one first: when there is none to be had, the call goes on as it was.
-  const endpoint = dataplane.openEndpoint({
-    socket,
-    interface: interfaceName,
-    affinity,
-    ...(ice ? { ice } : {}),
+  const kind = (as: string) => `${as} ${interfaceName} ${ice ? 'ice' : ''} ${raw ? 'raw' : ''}`;
+  const own = socket === 'shared' && apart ? 'single' : socket;
+  return {
+    socket: own,
+    kind: kind(own),
+    ...(ice ? { ice, iceRole: iceRoleOf(side) } : {}),
     ...(raw ? { raw } : {}),
-  });
+    // A line that had a port of its own stays there.
+    fits: (opened) =>
+      opened === kind(own) || (socket === 'shared' && (opened === kind('single') || opened === kind('pair'))),
+  };
+}
+
+/** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
+export function openSide(
+  dataplane: Dataplane,
+  side: Side,
+  interfaceName: string,
+  affinity: string,
+  end: End & { readonly fits?: (opened: string | undefined) => boolean } = endKind(side, interfaceName),
+): void {
+  const { kind, fits, ...spec } = end;
+  if (side.endpoint && (fits ? fits(side.opened) : side.opened === kind)) return;
+  // The new one first: when there is none to be had, the call goes on as it was.
+  const endpoint = dataplane.openEndpoint({ interface: interfaceName, affinity, ...spec });
   side.endpoint?.close();
   // What was played there has ended with it.
   side.playing = undefined;
@@ -132,10 +191,13 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
 export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSpec {
   const { remote, flags } = side;
   const ice = side.icePassed ? undefined : side.ice;
+  const peer = side.iceWith;
+  const iceRole = iceRoleOf(side);
+  const addressed = !ice || iceRole === 'unchecked';
   return {
-    ...(remote?.rtp && !ice ? { rtp: remote.rtp } : {}),
-    ...(remote?.rtcp && !ice ? { rtcp: remote.rtcp } : {}),
-    ...(flags?.receivedFrom !== undefined && !ice ? { signaling: flags.receivedFrom } : {}),
+    ...(remote?.rtp && addressed ? { rtp: remote.rtp } : {}),
+    ...(remote?.rtcp && addressed ? { rtcp: remote.rtcp } : {}),
+    ...(flags?.receivedFrom !== undefined && addressed ? { signaling: flags.receivedFrom } : {}),
     learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
@@ -143,8 +205,9 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
     rtcpMux: side.rtcpMux && (remote?.rtcpMux ?? false),
     crypto: pass ? { type: 'none' } : cryptoSpec(side),
     ...(pass ? copyKeyOf(side) : {}),
-    ...(ice ? { localIce: ice } : {}),
-    ...(ice && remote?.ice ? { ice: remote.ice } : {}),
+    ...(ice ? { localIce: ice, iceRole } : {}),
+    ...(ice && peer ? { ice: { ufrag: peer.ufrag, pwd: peer.pwd } } : {}),
+    ...(ice && peer && iceRole !== 'lite' ? { litePeer: peer.lite, candidates: peer.candidates } : {}),
   };
 }
 

@@ -19,7 +19,7 @@ export interface ChurnOptions {
 export interface Churned {
   readonly calls: Readonly<Record<string, number>>;
   readonly commands: number;
-  /** Commands that were refused because there was no port left. */
+  /** Commands that were refused because there was no port, or no room for a call, left. */
   readonly withoutPorts: number;
   readonly datagrams: number;
 }
@@ -48,7 +48,7 @@ export async function churn(options: ChurnOptions): Promise<Churned> {
     const reply = await options.ask(step.ask);
     const reason = String(reply['error-reason'] ?? '');
     // A greedy call may be in the way of any other.
-    const exhausted = reason.startsWith('Ran out of ports');
+    const exhausted = /^(Ran out of ports|Parallel session limit)/.test(reason);
     if (exhausted) withoutPorts++;
     const as = reply['result'] === 'ok' ? 'ok' : 'error';
     if (

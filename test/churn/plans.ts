@@ -283,6 +283,29 @@ const PLANS: Readonly<Record<string, (call: Call) => Generator<Step, void, Reply
     yield* call.end();
   },
 
+  /** Lines on one transport, which come and go; at the caller, at the called party or at both. */
+  *bundled(call) {
+    const ufrag = `u${call.pick(2 ** 30).toString(36)}abc`;
+    const one = (setup: string, mid: string, mids: string) =>
+      browser(ufrag, setup).map((line) =>
+        line.replace('mid:0', `mid:${mid}`).replace('9 UDP', mids.includes(mid) ? '9 UDP' : '0 UDP'),
+      );
+    const shared = (setup: string, mids: string) =>
+      sdp([`a=group:BUNDLE ${mids}`, ...one(setup, '1', mids), ...one(setup, '2', mids)], '0.0.0.0');
+    const apart = (mids: string) => sdp(['1', '2'].flatMap((mid) => phone(mids.includes(mid) ? call.port() : 0)));
+    const [caller, called] = [call.pick(2) === 0, call.pick(2) === 0];
+    const keys = { ...(called ? WEBRTC : PLAIN), bundle: [call.pick(2) === 0 ? 'offer' : 'require', 'accept'] };
+    let tags: Keys = { 'from-tag': 'a' };
+    for (const mids of ['1 2', ['1', '2', '1 2'][call.pick(3)] ?? '1', '1 2']) {
+      const toB = yield* call.offer(caller ? shared('actpass', mids) : apart(mids), keys, tags);
+      tags = { 'from-tag': 'a', 'to-tag': 'b' };
+      const toA = yield* call.answer(called ? shared('active', mids) : apart(mids), BACK, tags, 'any');
+      yield* caller ? checks(toA, ufrag) : call.speak(toA);
+      yield* called ? checks(toB, ufrag) : call.speak(toB);
+    }
+    yield* call.end();
+  },
+
   /** Another kind of port for the same party, in mid-call. */
   *'changes of mind'(call) {
     const tags = { 'from-tag': 'a', 'to-tag': 'b' };

@@ -61,7 +61,13 @@ export type MediaEvent =
       readonly jitterMs: number;
       readonly roundTripMs: number | undefined;
     })
-  | (OfStream & { readonly type: 'dtls-failed'; readonly reason: string });
+  | (OfStream & { readonly type: 'dtls-failed'; readonly reason: string })
+  | (OfStream & {
+      readonly type: 'ice-failed';
+      /** `checks`: no candidate of the party has answered; `consent`: the pair in use has not for 30 s. */
+      readonly reason: 'checks' | 'consent';
+      readonly source: HostPort | undefined;
+    });
 
 /** The names by which they are notified. */
 export const EVENT_NAMES = {
@@ -74,6 +80,7 @@ export const EVENT_NAMES = {
   'recording-closed': 'onRecordingClosed',
   'quality-alarm': 'onQualityAlarm',
   'dtls-failed': 'onDTLSFailed',
+  'ice-failed': 'onICEFailed',
 } as const satisfies Record<MediaEvent['type'], string>;
 
 export type EventName = (typeof EVENT_NAMES)[MediaEvent['type']];
@@ -134,6 +141,8 @@ function detailsOf(event: MediaEvent): Dictionary {
       };
     case 'dtls-failed':
       return { media: event.media, reason: event.reason };
+    case 'ice-failed':
+      return { media: event.media, reason: event.reason, ...sourceOf(event.source) };
   }
 }
 

@@ -21,6 +21,8 @@ export function readDataplaneEvent(calls: CallTable, event: DataplaneEvent): Med
     case 'ice':
       end.learned = event.remote;
       return { type: 'source-learned', ...about, component: 'rtp', source: event.remote, how: 'ice' };
+    case 'ice-failed':
+      return { type: 'ice-failed', ...about, reason: event.reason, source: event.remote };
     case 'refused':
       return {
         ...{ type: 'source-refused', ...about, component: event.component, source: event.remote },

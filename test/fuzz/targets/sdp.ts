@@ -17,6 +17,8 @@ const FLAGS: readonly Readonly<Record<string, Bencode>>[] = [
   { ...PLAIN, direction: ['default', 'inside'], codec: { except: ['PCMU'], strip: ['all'] } },
   { codec: { strip: ['telephone-event'] }, 'rtcp-mux': ['require'] },
   {},
+  { ...WEBRTC, 'rtcp-mux': ['require'], bundle: ['require', 'accept'] },
+  { bundle: ['offer', 'accept'] },
 ];
 const flags = FLAGS.map((keys) => readFlags(keys));
 
@@ -75,6 +77,7 @@ export const sdp: Target = {
     manager.close();
     same(plane.open.size, 0, 'no endpoint is left');
     same(plane.portsLeft, free, 'no port is left');
+    same(plane.bundles.size, 0, 'no bundle is left');
   },
 };
 

@@ -49,6 +49,11 @@ describe('media events', () => {
       remote: { address: '192.0.2.1', port: 4000 },
     });
     service.dataplaneEvent({ type: 'dtls', endpoint: 2, state: 'failed', reason: 'bad fingerprint' });
+    service.dataplaneEvent({
+      ...{ type: 'ice-failed', endpoint: 2, reason: 'consent' },
+      remote: { address: '192.0.2.1', port: 4000 },
+    });
+    service.dataplaneEvent({ type: 'ice-failed', endpoint: 1, reason: 'checks' });
     service.dataplaneEvent({ type: 'first-packet', endpoint: 99 });
     assert.deepEqual(pushed, [
       'push1 {"notify":"onMediaStarted","data":{"callId":"c","tag":"tt","timestamp":1795191540,"media":1}}',
@@ -56,6 +61,10 @@ describe('media events', () => {
         '"component":"rtp","source_ip":"192.0.2.1","source_port":4000,"how":"first"}}',
       'push3 {"notify":"onDTLSFailed","data":{"callId":"c","tag":"ft","timestamp":1795191540,"media":1,' +
         '"reason":"bad fingerprint"}}',
+      'push4 {"notify":"onICEFailed","data":{"callId":"c","tag":"ft","timestamp":1795191540,"media":1,' +
+        '"reason":"consent","source_ip":"192.0.2.1","source_port":4000}}',
+      'push5 {"notify":"onICEFailed","data":{"callId":"c","tag":"tt","timestamp":1795191540,"media":1,' +
+        '"reason":"checks"}}',
     ]);
   });
 

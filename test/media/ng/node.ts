@@ -21,6 +21,7 @@ export const NO_TOTALS: DataplaneTotals = {
   cpuMs: 0,
   threadCpuMs: [],
   dtlsHandshakes: { connected: 0, failed: 0 },
+  ice: { checksSent: 0, checksAnswered: 0, checksHeld: 0, candidatesRefused: 0, failed: 0, consentLost: 0 },
   taps: 0,
   tappedPackets: 0,
   recordings: { open: 0, packets: 0, bytes: 0, lost: 0 },

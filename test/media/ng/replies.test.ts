@@ -75,7 +75,7 @@ describe('the reply to query, in the shape of rtpengine 10.5', () => {
               stats_out: { packets: 0, bytes: 0 },
             },
           ],
-          flags: ['send', 'recv'],
+          flags: ['send', 'recv', 'ICE controlling'],
         },
       ],
     });
@@ -91,7 +91,9 @@ describe('the reply to query, in the shape of rtpengine 10.5', () => {
     assert.deepEqual(tags['ft']?.['subscriptions'], peer('tt'));
     const [media] = (tags['tt']?.['medias'] ?? []) as Json[];
     assert.equal(media?.['codec'], 'PCMU/8000');
-    assert.deepEqual(media?.['flags'], ['initialized', 'send', 'recv']);
+    assert.deepEqual(media?.['flags'], ['initialized', 'send', 'recv', 'ICE controlling']);
+    const [caller] = (tags['ft']?.['medias'] ?? []) as Json[];
+    assert.deepEqual(caller?.['flags'], ['initialized', 'send', 'recv']);
     const [rtp, rtcp] = (media?.['streams'] ?? []) as Json[];
     assert.deepEqual(rtp?.['endpoint'], at('127.0.1.2', 7000));
     assert.deepEqual(rtp?.['flags'], ['RTP', 'filled']);

@@ -216,6 +216,7 @@ describe('a call on a media node', () => {
       .slice(voice.indexOf('m='))
       .replace('audio', 'video')
       .replaceAll('111', '96')
+      .replace('a=mid:0', 'a=mid:1')
       .replace('opus/48000/2', 'VP8/90000');
     const lines = (text: string) =>
       text

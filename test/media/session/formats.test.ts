@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import type { Codec } from '../../../codecs/mod.ts';
 import { readFlags } from '../../../media/session/flags.ts';
-import { agree, codingPolicy, offeredCodecs, pathBetween } from '../../../media/session/formats.ts';
+import { agree, codingPolicy, offeredCodecs, pathBetween, tuningOf } from '../../../media/session/formats.ts';
 import type { Bencode } from '../../../vocabulary/mod.ts';
 
 const codec = (pt: number, name: string, clockRate = 8000, channels = 1, fmtp?: string): Codec => ({
@@ -76,12 +76,47 @@ describe('what is agreed', () => {
 
   it('gives the encoder what the receiver has said, and maps events to their clock', () => {
     const path = pathBetween(
-      { codecs: [PCMU, EVENT], speech: PCMU, ptimeMs: undefined },
-      { codecs: [OPUS, EVENT48], speech: OPUS, ptimeMs: undefined },
+      { codecs: [PCMU, EVENT], speech: PCMU, ptimeMs: undefined, tuning: [] },
+      { codecs: [OPUS, EVENT48], speech: OPUS, ptimeMs: undefined, tuning: [] },
       true,
     );
     assert.ok(path.mode === 'transcode');
     assert.equal(path.out.opus?.fec, true);
     assert.deepEqual(path.dtmf, [{ inPt: 126, inClock: 8000, outPt: 110, outClock: 48_000 }]);
+  });
+
+  const encoder = (speech: Codec, tuning: readonly string[], ptimeMs?: number) => {
+    const other = speech === PCMU ? PCMA : PCMU;
+    const from = { codecs: [other], speech: other, ptimeMs: undefined, tuning: [] };
+    const path = pathBetween(from, { codecs: [speech], speech, ptimeMs, tuning }, true);
+    assert.ok(path.mode === 'transcode');
+    return { bitrate: path.out.opus?.bitrate, ptimeMs: path.out.ptimeMs };
+  };
+
+  it('gives the encoder what a pattern asks for, up to what the receiver allows', () => {
+    const limited = codec(111, 'opus', 48_000, 2, 'maxaveragebitrate=24000');
+    assert.deepEqual(encoder(OPUS, ['opus/48000/2/32000']), { bitrate: 32_000, ptimeMs: 20 });
+    assert.deepEqual(encoder(limited, ['opus/48000/2/32000']), { bitrate: 24_000, ptimeMs: 20 });
+    assert.deepEqual(encoder(limited, ['opus/48000/2/16000']), { bitrate: 16_000, ptimeMs: 20 });
+    assert.deepEqual(encoder(limited, []), { bitrate: 24_000, ptimeMs: 20 });
+    assert.deepEqual(encoder(OPUS, ['PCMU/8000/1/64000', 'opus', 'OPUS////40']), { bitrate: undefined, ptimeMs: 40 });
+    // Beyond what Opus knows, of another clock, or no number.
+    assert.deepEqual(encoder(OPUS, ['opus/48000/2/999999']), { bitrate: undefined, ptimeMs: 20 });
+    assert.deepEqual(encoder(OPUS, ['opus/16000/2/32000', 'opus/48000/2/-1/x']), { bitrate: undefined, ptimeMs: 20 });
+  });
+
+  it('packs G.711 as a pattern asks for, before what the receiver has said', () => {
+    assert.deepEqual(encoder(PCMU, ['PCMU/8000/1//40'], 20), { bitrate: undefined, ptimeMs: 40 });
+    assert.deepEqual(encoder(PCMU, ['PCMU'], 30), { bitrate: undefined, ptimeMs: 30 });
+    assert.deepEqual(encoder(PCMU, ['PCMU/8000/1//1000'], 30), { bitrate: undefined, ptimeMs: 60 });
+  });
+
+  it('takes the settings for the offerer from set and accept, for the other party from transcode', () => {
+    const asked = flags({
+      codec: { set: ['opus/48000/2/32000'], accept: ['PCMU/8000/1//40'], transcode: ['opus/48000/2/16000'] },
+      flags: ['codec-set-PCMA////30'],
+    });
+    assert.deepEqual(tuningOf(asked, true), ['opus/48000/2/32000', 'PCMA////30', 'PCMU/8000/1//40']);
+    assert.deepEqual(tuningOf(asked, false), ['opus/48000/2/16000']);
   });
 });

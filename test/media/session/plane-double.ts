@@ -1,5 +1,6 @@
 import {
   DataplaneError,
+  type BundleSpec,
   type Clip,
   type Dataplane,
   type Endpoint,
@@ -28,6 +29,8 @@ export class PlaneDouble implements Dataplane {
   } as const;
   readonly open = new Map<number, OpenEnd>();
   readonly paths = new Map<string, PathSpec>();
+  /** By carrier. */
+  readonly bundles = new Map<number, BundleSpec>();
   /** By endpoint, in the order in which they are to be heard. */
   readonly playing = new Map<number, readonly { readonly clip: Clip; readonly playback: Playback }[]>();
   readonly pressed: { readonly endpoint: number; readonly key: KeyPress }[] = [];
@@ -50,9 +53,13 @@ export class PlaneDouble implements Dataplane {
   openEndpoint(spec: EndpointSpec): Endpoint {
     if (this.portsLeft === 0) throw new DataplaneError('no-ports', 'all taken');
     this.portsLeft--;
+    if (spec.socket === 'carried' && this.open.get(spec.carrier ?? 0)?.spec.carrier !== undefined)
+      throw new Error('who is carried carries nobody');
     const end: OpenEnd = { id: this.#next++, spec, remote: undefined };
     this.open.set(end.id, end);
-    const port = spec.socket === 'shared' ? 19_000 : 20_000 + 2 * end.id;
+    const sockets = spec.carrier === undefined ? end : this.open.get(spec.carrier);
+    if (!sockets) throw new Error('its carrier is closed');
+    const port = sockets.spec.socket === 'shared' ? 19_000 : 20_000 + 2 * sockets.id;
     const address = this.#addresses[spec.interface] ?? '127.0.0.1';
     return {
       id: end.id,
@@ -75,6 +82,7 @@ export class PlaneDouble implements Dataplane {
       }),
       close: () => {
         if (this.open.delete(end.id)) this.portsLeft++;
+        this.bundles.delete(end.id);
         const ofIt = (key: string) => key.split(' ').includes(String(end.id));
         for (const list of [this.taps, this.codings, this.paths])
           for (const key of list.keys()) if (ofIt(key)) list.delete(key);
@@ -92,6 +100,16 @@ export class PlaneDouble implements Dataplane {
     for (const other of this.paths.keys())
       if (other !== key && other.startsWith(`${from.id} `)) this.paths.delete(other);
     this.paths.set(key, path);
+  }
+
+  setBundle(carrier: Endpoint, bundle: BundleSpec): void {
+    for (const { endpoint } of bundle.lines) {
+      const end = this.open.get(endpoint);
+      if (end?.id !== carrier.id && end?.spec.carrier !== carrier.id) throw new Error('a line of another transport');
+    }
+    if (!this.open.has(carrier.id)) throw new Error('the carrier is closed');
+    if (bundle.lines.length > 0) this.bundles.set(carrier.id, bundle);
+    else this.bundles.delete(carrier.id);
   }
 
   clip(samples: Int16Array, rate: number): Clip {

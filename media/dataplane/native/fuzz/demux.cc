@@ -1,6 +1,6 @@
 // What the sockets of calls bring, told apart and judged by the whole packet path with its thread (RFC 7983, RFC 5761):
 // a plain leg, an SDES leg and a leg with ICE and DTLS, and datagrams from their peers and from a stranger.
-// Input: the configuration (one byte: learning mode in the upper half, 8 strict, 4 rtcp-mux), then datagrams: where to and what to put right (one byte), length, so many bytes.
+// Input: the configuration (one byte: learning mode in the upper half, 8 strict, 4 rtcp-mux, 2 full ICE, 1 controlling), then datagrams: where to and what to put right (one byte), length, so many bytes.
 #include <poll.h>
 #include <unistd.h>
 
@@ -101,6 +101,10 @@ class Calls {
     RemoteSpec browser;
     browser.rtcpMux = true;
     browser.ice = IceCredentials{"theirs", std::string(24, 't')};
+    if (config & 2) {
+      browser.iceRole = config & 1 ? IceRole::kControlling : IceRole::kControlled;
+      browser.candidates = {{house.browser.address(), 1, 1, IceKind::kHost}};
+    }
     browser.crypto = DtlsSpec{false, {{"sha-256", std::vector<uint8_t>(32, 1)}}};
     plane().configure(browser_.id, browser, failure_);
     plane().setPath(plain_.id, sdes_.id, PathSpec{}, failure_);

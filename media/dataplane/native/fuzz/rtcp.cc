@@ -1,6 +1,9 @@
-// Compound RTCP packets (RFC 3550 §6). Input: our SSRC (four bytes), then the packet.
+// Compound RTCP packets (RFC 3550 §6), read and shared out among the lines of a bundle. Input: our SSRC (four bytes), then the packet.
 #include "../core/rtcp.h"
 
+#include <vector>
+
+#include "../core/bundle.h"
 #include "../core/rtp.h"
 #include "target.h"
 
@@ -27,6 +30,26 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   require(at == packet.size(), "the parts fill the packet");
   require(!seen.hasBlock || report, "a block stands in a report");
   require(seen.bye == bye, "BYE is seen");
+  // Lines that have sent what the packet's words name, and have been sent what they name: each gets what can be read again,
+  // and never more than came.
+  BundleTable table;
+  std::vector<BundleTable::Line> spoken(3);
+  for (size_t at = 4; at + 4 <= packet.size() && at < 200; at += 4) {
+    if (data[3] >> (at / 4 % 8) & 1) spoken[at / 4 % 3].ssrcs.push_back(readU32(packet.data() + at));
+  }
+  table.set(std::move(spoken), {}, 0);
+  for (size_t at = 4; at + 4 <= packet.size() && at < 200; at += 4) {
+    if (data[2] >> (at / 4 % 8) & 1) table.sent(readU32(packet.data() + at), at / 4 % 3, 0);
+  }
+  const uint32_t lines = table.linesOf(packet.span());
+  for (size_t line = 0; line < 3; line++) {
+    fuzz::Exact part(std::vector<uint8_t>(packet.size()));
+    const size_t length = table.extract(packet.span(), line, part.span());
+    RtcpSeen of;
+    require(length <= packet.size(), "a part is no longer than the whole");
+    if ((lines >> line & 1) != 0) require(length == 0 || parseRtcp(part.span().first(length), readU32(data), of), "a part can be read");
+    require(!of.hasBlock || seen.hasBlock, "a part says nothing new");
+  }
   // Whatever it says, a report can be made after it.
   ReceiverStats stats;
   stats.received(1, 1, 1, 8000, 1'000'000);

@@ -102,6 +102,17 @@ napi_value setPath(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+napi_value setBundle(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  if (!call.open()) return nullptr;
+  Reader object(env, call.args[1]);
+  BundleSpec spec;
+  Dataplane::Failure failure;
+  if (!readBundle(object, spec)) return nullptr;
+  if (!call.handle->plane->setBundle(call.id(0), spec, failure)) return raise(env, failure);
+  return undefined(env);
+}
+
 napi_value stats(napi_env env, napi_callback_info info) {
   Call call(env, info);
   if (!call.open()) return nullptr;
@@ -356,7 +367,7 @@ napi_value create(napi_env env, napi_callback_info info) {
   methods.set("fingerprint", handle->plane->fingerprint());
   methods.set("certificate", handle->plane->certificate());
   const std::pair<const char*, napi_callback> table[] = {
-      {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"stats", stats},
+      {"openEndpoint", openEndpoint}, {"configure", configure}, {"setPath", setPath}, {"setBundle", setBundle}, {"stats", stats},
       {"tap", tap}, {"openRecording", openRecording}, {"record", record}, {"closeRecording", closeRecording},
       {"closeEndpoint", closeEndpoint}, {"idle", idle}, {"totals", totals}, {"close", closeAll},
       {"clip", makeClip}, {"play", play}, {"stopPlaying", stopPlaying}, {"press", press}, {"move", moveEndpoint}, {"mark", markEndpoint},

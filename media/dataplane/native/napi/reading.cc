@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../net/stun.h"
+
 namespace causeway::napi {
 namespace {
 
@@ -138,6 +140,39 @@ bool readTranscoding(Reader path, TranscoderConfig& config) {
   return ok && !jitter.failed();
 }
 
+bool readRole(Reader& object, IceRole& role) {
+  if (!object.has("iceRole")) return true;
+  const std::string name = object.text("iceRole");
+  for (size_t i = 0; i < kIceRoleNames.size(); i++) {
+    if (name != kIceRoleNames[i]) continue;
+    role = static_cast<IceRole>(i);
+    return true;
+  }
+  object.fail("iceRole", "lite, unchecked, controlling or controlled");
+  return false;
+}
+
+// Names and passwords are as long as SDP lets them be (RFC 8839 §5.4).
+bool readCandidates(Reader& object, RemoteSpec& remote) {
+  if (remote.ice && (remote.ice->ufrag.size() > kIceNameMax || remote.ice->pwd.size() > kIceNameMax)) {
+    object.fail("ice", "a name and a password of at most 256 characters");
+    return false;
+  }
+  if (object.has("litePeer")) remote.litePeer = object.flag("litePeer");
+  if (!object.has("candidates")) return !object.failed();
+  object.list("candidates", [&](Reader entry) {
+    IceCandidate& candidate = remote.candidates.emplace_back();
+    candidate.component = static_cast<uint8_t>(entry.number("component", 1, 2));
+    candidate.priority = static_cast<uint32_t>(entry.number("priority", 0, 4294967295.0));
+    const std::string kind = entry.text("type");
+    for (size_t i = 0; i < kIceKindNames.size(); i++) {
+      if (kind == kIceKindNames[i]) candidate.kind = static_cast<IceKind>(i);
+    }
+    if (entry.failed() || !readAddress(entry, "at", candidate.address)) object.fail("candidates", "component, priority, type and at");
+  });
+  return !object.failed();
+}
+
 }  // namespace
 
 bool readPath(Reader path, PathSpec& out) {
@@ -181,7 +216,7 @@ bool readTap(Reader tap, TapSpec& out) {
 bool readEndpointSpec(Reader& object, EndpointSpec& spec) {
   const std::string socket = object.text("socket");
   if (object.failed()) return false;
-  spec.socket = socket == "shared" ? SocketKind::kShared : socket == "single" ? SocketKind::kSingle : SocketKind::kPair;
+  spec.socket = socket == "shared" ? SocketKind::kShared : socket == "carried" ? SocketKind::kCarried : socket == "single" ? SocketKind::kSingle : SocketKind::kPair;
   spec.interface = object.text("interface");
   spec.affinity = object.text("affinity");
   if (object.has("ice")) {
@@ -190,6 +225,20 @@ bool readEndpointSpec(Reader& object, EndpointSpec& spec) {
     if (ice.failed()) return false;
   }
   spec.raw = object.has("raw") && object.flag("raw");
+  spec.carrier = static_cast<uint64_t>(object.numberOr("carrier", 1, 9e15, 0));
+  return !object.failed() && readRole(object, spec.iceRole);
+}
+
+bool readBundle(Reader& object, BundleSpec& out) {
+  object.list("lines", [&](Reader entry) {
+    BundleSpec::Line& line = out.lines.emplace_back();
+    line.endpoint = static_cast<uint64_t>(entry.number("endpoint", 1, 9e15));
+    if (entry.has("mid")) line.keys.mid = entry.text("mid");
+    line.keys.midExtension = static_cast<uint8_t>(entry.numberOr("midExtension", 1, 14, 0));
+    for (const double pt : entry.numbers("payloadTypes", 0, 127)) line.keys.payloadTypes.set(static_cast<size_t>(pt));
+    for (const double ssrc : entry.numbers("ssrcs", 0, 4294967295.0)) line.keys.ssrcs.push_back(static_cast<uint32_t>(ssrc));
+    if (entry.failed()) object.fail("lines", "endpoints with their payload types and SSRCs");
+  });
   return !object.failed();
 }
 
@@ -220,7 +269,7 @@ bool readRemote(Reader& object, RemoteSpec& remote) {
     remote.localIce = IceCredentials{ice.text("ufrag"), ice.text("pwd")};
     if (ice.failed()) return false;
   }
-  return !object.failed();
+  return !object.failed() && readRole(object, remote.iceRole) && readCandidates(object, remote);
 }
 
 bool readOptions(Reader& object, DataplaneOptions& options) {

@@ -8,6 +8,7 @@ namespace causeway::napi {
 
 bool readOptions(Reader& object, DataplaneOptions& options);
 bool readEndpointSpec(Reader& object, EndpointSpec& spec);
+bool readBundle(Reader& object, BundleSpec& out);
 bool readRemote(Reader& object, RemoteSpec& remote);
 bool readTap(Reader tap, TapSpec& out);
 bool readPath(Reader path, PathSpec& out);

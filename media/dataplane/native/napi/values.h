@@ -94,6 +94,16 @@ class Reader {
       each(Reader(env_, element));
     }
   }
+  // At most 1,000.
+  std::vector<double> numbers(const char* key, double low, double high) {
+    std::vector<double> out;
+    list(key, [&](Reader element) {
+      double number = 0;
+      if (napi_get_value_double(env_, element.object_, &number) != napi_ok || !(number >= low && number <= high)) fail(key, "a list of numbers in their range");
+      else out.push_back(number);
+    });
+    return out;
+  }
   void fail(const char* key, const char* wanted) {
     failed_ = true;
     bool pending = false;

@@ -54,6 +54,23 @@ napi_value sources(napi_env env, const EndpointStats& s) {
   return out.value();
 }
 
+napi_value iceReport(napi_env env, const IceReport& ice) {
+  napi_value candidates = nullptr;
+  napi_create_array_with_length(env, ice.candidates.size(), &candidates);
+  for (size_t i = 0; i < ice.candidates.size(); i++) {
+    const IceReport::Entry& entry = ice.candidates[i];
+    Writer out(env);
+    out.set("component", entry.component).set("type", std::string(kIceKindNames[static_cast<size_t>(entry.kind)]));
+    out.set("at", hostPort(env, entry.address)).set("state", std::string(entry.state)).flag("chosen", entry.chosen);
+    napi_set_element(env, candidates, static_cast<uint32_t>(i), out.value());
+  }
+  Writer out(env);
+  out.set("role", std::string(kIceRoleNames[static_cast<size_t>(ice.role)])).set("state", std::string(ice.state));
+  out.set("checks", ice.checks).set("answers", ice.answers).set("held", ice.held).set("refused", ice.refused);
+  if (ice.consentMs >= 0) out.set("consentMs", static_cast<double>(ice.consentMs));
+  return out.set("candidates", candidates).value();
+}
+
 napi_value voipMetrics(napi_env env, const VoipMetrics& v) {
   Writer out(env);
   out.set("ssrc", v.ssrc).set("lossRate", v.lossRate / 256.0).set("discardRate", v.discardRate / 256.0);
@@ -85,6 +102,7 @@ napi_value writeStats(napi_env env, const EndpointStats& s) {
   if (s.suite[0] != 0) out.set("suite", std::string(s.suite));
   out.set("received", received.value()).set("sent", sent.value()).set("dropped", drops(env, s.dropped));
   out.set("dtls", std::string(s.dtls)).flag("iceConnected", s.iceConnected);
+  if (s.ice) out.set("ice", iceReport(env, *s.ice));
   if (s.ssrc) out.set("ssrc", *s.ssrc);
   if (s.remoteRtp.known()) out.set("remoteRtp", hostPort(env, s.remoteRtp));
   if (s.remoteRtcp.known()) out.set("remoteRtcp", hostPort(env, s.remoteRtcp));
@@ -121,6 +139,10 @@ napi_value numbers(napi_env env, const std::vector<double>& values) {
 napi_value writeTotals(napi_env env, const Totals& t, uint64_t eventsLost) {
   Writer handshakes(env);
   handshakes.set("connected", static_cast<double>(t.dtlsConnected)).set("failed", static_cast<double>(t.dtlsFailed));
+  Writer ice(env);
+  ice.set("checksSent", static_cast<double>(t.iceChecksSent)).set("checksAnswered", static_cast<double>(t.iceChecksAnswered));
+  ice.set("checksHeld", static_cast<double>(t.iceChecksHeld)).set("candidatesRefused", static_cast<double>(t.iceCandidatesRefused));
+  ice.set("failed", static_cast<double>(t.iceFailed)).set("consentLost", static_cast<double>(t.consentLost));
   Writer recordings(env);
   recordings.set("open", static_cast<double>(t.recordings)).set("packets", static_cast<double>(t.recordedPackets));
   recordings.set("bytes", static_cast<double>(t.recordedBytes)).set("lost", static_cast<double>(t.recordingLost));
@@ -143,6 +165,7 @@ napi_value writeTotals(napi_env env, const Totals& t, uint64_t eventsLost) {
       .set("cpuMs", t.cpuMs)
       .set("threadCpuMs", numbers(env, t.threadCpuMs))
       .set("dtlsHandshakes", handshakes.value())
+      .set("ice", ice.value())
       .set("taps", static_cast<double>(t.taps))
       .set("tappedPackets", static_cast<double>(t.tappedPackets))
       .set("recordings", recordings.value())
@@ -151,7 +174,7 @@ napi_value writeTotals(napi_env env, const Totals& t, uint64_t eventsLost) {
 }
 
 napi_value writeEvent(napi_env env, const Event& event) {
-  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf", "recording", "played"};
+  static constexpr const char* kTypes[] = {"learned", "dtls", "ice", "first-packet", "refused", "dtmf", "recording", "played", "ice-failed"};
   Writer out(env);
   out.set("type", std::string(kTypes[static_cast<size_t>(event.type)])).set("endpoint", static_cast<double>(event.endpoint));
   if (event.type == Event::Type::kRecording) {

@@ -32,6 +32,12 @@ struct Counters {
   Count nativeBytes;
   Count dtlsConnected;
   Count dtlsFailed;
+  Count iceChecksSent;
+  Count iceChecksAnswered;
+  Count iceChecksHeld;
+  Count iceCandidatesRefused;
+  Count iceFailed;
+  Count consentLost;
   Count taps;
   Count tappedPackets;
 };

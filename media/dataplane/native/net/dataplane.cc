@@ -83,10 +83,12 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
     failure = {"closed", "the packet path is closed"};
     return false;
   }
+  Endpoint* const carrier = spec.socket == SocketKind::kCarried ? find(spec.carrier) : nullptr;
+  const std::string& name = carrier != nullptr ? carrier->spec.interface : spec.interface;
   size_t index = 0;
-  while (index < options_.interfaces.size() && options_.interfaces[index].name != spec.interface) index++;
+  while (index < options_.interfaces.size() && options_.interfaces[index].name != name) index++;
   if (index == options_.interfaces.size()) {
-    failure = {"no-interface", "there is no interface \"" + spec.interface + "\""};
+    failure = {"no-interface", "there is no interface \"" + name + "\""};
     return false;
   }
   const Interface& interface = options_.interfaces[index];
@@ -94,7 +96,14 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
   endpoint->id = nextId_++;
   endpoint->spec = spec;
   endpoint->worker = workers_[std::hash<std::string>{}(spec.affinity) % workers_.size()].get();
-  if (spec.socket == SocketKind::kShared) {
+  if (spec.socket == SocketKind::kCarried) {
+    if (carrier == nullptr || carrier->spec.socket == SocketKind::kCarried || carrier->spec.raw || carrier->worker != endpoint->worker) {
+      failure = {"bad-argument", "a bundled line needs an endpoint of the same affinity that has sockets"};
+      return false;
+    }
+    endpoint->port = carrier->port;
+    endpoint->spec.interface = carrier->spec.interface;
+  } else if (spec.socket == SocketKind::kShared) {
     if (!spec.ice || !longEnough(*spec.ice)) {
       failure = {"bad-argument", kIceLengths};
       return false;
@@ -116,6 +125,7 @@ bool Dataplane::open(const EndpointSpec& spec, Opened& opened, Failure& failure)
   }
   {
     const Worker::Hold hold(*endpoint->worker);
+    if (carrier != nullptr) endpoint->worker->ride(*endpoint, *carrier);
     if (!endpoint->worker->add(*endpoint)) {
       endpoint->worker->remove(*endpoint);
       if (endpoint->shared == nullptr) release(*endpoint);
@@ -153,6 +163,7 @@ bool Dataplane::configure(uint64_t id, const RemoteSpec& remote, Failure& failur
       return false;
     }
   }
+  if (endpoint->shared != nullptr && remote.iceRole == IceRole::kUnchecked) endpoint->shared->expect(remote.rtp, endpoint);
   const Worker::Hold hold(*endpoint->worker);
   endpoint->worker->configure(*endpoint, remote);
   return true;
@@ -181,6 +192,26 @@ bool Dataplane::clearPath(uint64_t fromId, uint64_t toId, Failure&) {
   if (from == nullptr) return true;
   const Worker::Hold hold(*from->worker);
   if (from->out && from->out->to->id == toId) from->worker->clearPath(*from);
+  return true;
+}
+
+bool Dataplane::setBundle(uint64_t carrierId, const BundleSpec& spec, Failure& failure) {
+  Endpoint* carrier = find(carrierId);
+  if (carrier == nullptr) {
+    failure = {"closed", "the endpoint is closed"};
+    return false;
+  }
+  std::vector<Endpoint*> lines;
+  for (const BundleSpec::Line& line : spec.lines) {
+    Endpoint* endpoint = find(line.endpoint);
+    if (endpoint == nullptr || &endpoint->transport() != carrier || lines.size() >= BundleTable::kMaxLines) {
+      failure = {"bad-argument", "a bundle is of at most " + std::to_string(BundleTable::kMaxLines) + " lines that use its transport"};
+      return false;
+    }
+    lines.push_back(endpoint);
+  }
+  const Worker::Hold hold(*carrier->worker);
+  carrier->worker->setBundle(*carrier, spec, std::move(lines));
   return true;
 }
 
@@ -347,7 +378,7 @@ void Dataplane::closeEndpoint(uint64_t id) {
     const Worker::Hold hold(*endpoint.worker);
     endpoint.worker->remove(endpoint);
   }
-  if (endpoint.shared == nullptr) release(endpoint);
+  if (endpoint.rtpFd >= 0 && endpoint.shared == nullptr) release(endpoint);
   for (auto& [recording, ids] : recorded_) ids.erase(id);
   endpoints_.erase(found);
 }
@@ -377,6 +408,12 @@ Totals Dataplane::totals() {
     for (size_t i = 0; i < kDropCount; i++) totals.dropped[i] += counters.dropped[i].get();
     totals.dtlsConnected += counters.dtlsConnected.get();
     totals.dtlsFailed += counters.dtlsFailed.get();
+    totals.iceChecksSent += counters.iceChecksSent.get();
+    totals.iceChecksAnswered += counters.iceChecksAnswered.get();
+    totals.iceChecksHeld += counters.iceChecksHeld.get();
+    totals.iceCandidatesRefused += counters.iceCandidatesRefused.get();
+    totals.iceFailed += counters.iceFailed.get();
+    totals.consentLost += counters.consentLost.get();
     totals.taps += counters.taps.get();
     totals.tappedPackets += counters.tappedPackets.get();
   };

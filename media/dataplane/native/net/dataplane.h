@@ -35,6 +35,8 @@ class Dataplane {
   bool configure(uint64_t id, const RemoteSpec& remote, Failure& failure);
   bool setPath(uint64_t from, uint64_t to, const PathSpec& spec, Failure& failure);
   bool clearPath(uint64_t from, uint64_t to, Failure& failure);
+  // Which lines the transport of `carrier` carries, and how they are told apart; none: it is the carrier's alone.
+  bool setBundle(uint64_t carrier, const BundleSpec& spec, Failure& failure);
   // Played to whom `to` is our end; in the place of what plays, or `behind` it.
   bool play(uint64_t to, std::shared_ptr<const Clip> clip, const PlayOptions& options, bool behind, Failure& failure);
   // `playback`: 0 when nothing played.

@@ -10,6 +10,7 @@
 #include "../core/player.h"
 #include "../core/rtcp.h"
 #include "../core/stream_rewrite.h"
+#include "ice_agent.h"
 #include "types.h"
 
 namespace causeway {
@@ -87,6 +88,13 @@ struct Copies {
   Address local;  // where it arrives, for the record
 };
 
+// Of an endpoint whose transport carries several lines (worker_bundle.cc), its own among them or not.
+struct Bundle {
+  std::vector<Endpoint*> riders;  // who has no sockets but these
+  std::vector<Endpoint*> lines;   // by their numbers in `table`; null: closed meanwhile
+  BundleTable table;
+};
+
 struct Endpoint {
   uint64_t id = 0;
   EndpointSpec spec;
@@ -96,6 +104,10 @@ struct Endpoint {
   int rtcpFd = -1;
   uint16_t port = 0;
   uint8_t tos = kMediaTos;
+  // Its transport is another's, or others use its own.
+  bool bundled = false;
+  Endpoint* carrier = nullptr;  // null, of a rider: it has been closed
+  std::unique_ptr<Bundle> bundle;
   uint32_t rtpSocket = 0;  // places in the worker's table
   uint32_t rtcpSocket = 0;
 
@@ -104,12 +116,17 @@ struct Endpoint {
   SourceLearner rtp;
   SourceLearner rtcp{true};
 
-  // ICE: sources whose checks held, and the one that the peer nominated.
+  // ICE: sources whose checks held, or which have answered ours, and the one that was nominated.
   struct Checked {
     Address address;
     Micros at = 0;
+    uint32_t priority = 0;
+    bool rtcp = false;
   };
   std::vector<Checked> checked;
+  IceRole iceRole = IceRole::kLite;
+  std::unique_ptr<IceAgent> agent;  // in a role that checks, once the peer is known
+  std::vector<std::vector<uint8_t>> earlyDtls;  // came before there was a pair to answer on
   Address selected;
   Address selectedRtcp;  // of component 2, where RTCP has a port of its own
   bool nominated = false;
@@ -150,7 +167,11 @@ struct Endpoint {
   std::unique_ptr<SourceRecord> record;
   std::unique_ptr<VoipMetrics> voip;
 
-  bool ice() const { return spec.ice.has_value(); }
+  // Whose sockets, source and keys it uses.
+  Endpoint& transport() { return carrier != nullptr ? *carrier : *this; }
+  const Endpoint& transport() const { return carrier != nullptr ? *carrier : *this; }
+  bool ice() const { return spec.ice.has_value() && iceRole != IceRole::kUnchecked; }
+  bool fullIce() const { return spec.ice.has_value() && (iceRole == IceRole::kControlling || iceRole == IceRole::kControlled); }
   bool encrypted() const { return !std::holds_alternative<std::monostate>(remote.crypto); }
   bool originates() const {
     if (voice || (out && (out->transcoder || out->to->voice)) || (copies && copies->coded > 0)) return true;

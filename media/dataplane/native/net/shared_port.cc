@@ -20,6 +20,7 @@ SharedPort::~SharedPort() { ::close(fd_); }
 bool SharedPort::add(const std::string& ufrag, Endpoint* endpoint) {
   const std::lock_guard lock(mutex_);
   if (!byUfrag_.emplace(ufrag, endpoint).second) return false;
+  byId_[endpoint->id] = endpoint;
   auto& names = ufragsOf_[endpoint];
   names.push_back(ufrag);
   // Of earlier restarts none but the last can still be in use.
@@ -36,6 +37,7 @@ void SharedPort::remove(Endpoint* endpoint) {
   if (names != ufragsOf_.end()) {
     for (const std::string& ufrag : names->second) byUfrag_.erase(ufrag);
     ufragsOf_.erase(names);
+    byId_.erase(endpoint->id);
   }
   const auto sources = sourcesOf_.find(endpoint);
   if (sources == sourcesOf_.end()) return;
@@ -61,6 +63,11 @@ Endpoint* SharedPort::ownerOf(std::span<const uint8_t> packet, const Address& fr
     refused(packet.size(), kDropUnknownSource);
     return nullptr;
   }
+  if (isBindingResponse(packet)) {
+    const auto found = byId_.find(ownerOfIceTransaction(&packet[8]));
+    if (found != byId_.end()) return found->second;
+  }
+  if (isBindingIndication(packet) && bySource_.contains(from)) return nullptr;
   StunRequest request;
   if (parseBindingRequest(packet, request)) {
     const size_t colon = request.username.find(':');
@@ -82,6 +89,11 @@ void SharedPort::remember(const Address& from, Endpoint* endpoint) {
   }
   sources.push_back(from);
   bySource_[from] = endpoint;
+}
+
+void SharedPort::expect(const Address& from, Endpoint* endpoint) {
+  const std::lock_guard lock(mutex_);
+  if (from.known() && !bySource_.contains(from)) remember(from, endpoint);
 }
 
 void SharedPort::readAll(ReadBatch& batch) {

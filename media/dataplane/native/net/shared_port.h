@@ -30,6 +30,8 @@ class SharedPort {
     const std::lock_guard lock(mutex_);
     work();
   }
+  // Nobody checks there: what comes from `from` is the endpoint's, unless somebody else has proven that it is his.
+  void expect(const Address& from, Endpoint* endpoint);
   // Reads what waits and hands it to the workers; by the thread that serves this port, without its lock.
   void readAll(ReadBatch& batch);
 
@@ -42,6 +44,7 @@ class SharedPort {
   Counters counters_;  // of what is nobody's here
   std::mutex mutex_;
   std::unordered_map<std::string, Endpoint*> byUfrag_;
+  std::unordered_map<uint64_t, Endpoint*> byId_;  // answers to checks of ours
   std::unordered_map<Endpoint*, std::vector<std::string>> ufragsOf_;  // the present one, and the one before a restart
   std::unordered_map<Address, Endpoint*, AddressHash> bySource_;
   std::unordered_map<Endpoint*, std::vector<Address>> sourcesOf_;

@@ -10,7 +10,7 @@
 namespace causeway {
 namespace {
 
-constexpr size_t kMaxStreams = 16;  // SSRCs of one direction that are remembered
+constexpr size_t kMaxStreams = 64;  // SSRCs of one direction that are remembered; a bundle has those of all its lines
 constexpr size_t kGcmTag = 16;
 constexpr size_t kRtcpTag = 10;
 constexpr uint32_t kEncrypted = 0x80000000U;  // E of SRTCP

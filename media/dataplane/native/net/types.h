@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "../core/bundle.h"
 #include "../core/rtcp.h"
 #include "../core/telephone_event.h"
 #include "../core/transcoder.h"
@@ -44,14 +45,49 @@ struct IceCredentials {
   std::string pwd;
 };
 
-enum class SocketKind : uint8_t { kPair, kSingle, kShared };
+// What we are towards a peer (RFC 8445 §6.1.1). Lite: its checks are answered. Unchecked: both are lite, nobody checks.
+enum class IceRole : uint8_t { kLite, kUnchecked, kControlling, kControlled };
+inline constexpr std::array<const char*, 4> kIceRoleNames = {"lite", "unchecked", "controlling", "controlled"};
+
+enum class IceKind : uint8_t { kHost, kServerReflexive, kPeerReflexive, kRelayed };
+inline constexpr std::array<const char*, 4> kIceKindNames = {"host", "srflx", "prflx", "relay"};
+
+struct IceCandidate {
+  Address address;
+  uint32_t priority = 0;
+  uint8_t component = 1;
+  IceKind kind = IceKind::kHost;
+};
+
+// What became of the candidates of a peer.
+struct IceReport {
+  struct Entry {
+    Address address;
+    uint8_t component = 1;
+    IceKind kind = IceKind::kHost;
+    const char* state = "waiting";
+    bool chosen = false;
+  };
+  IceRole role = IceRole::kLite;
+  const char* state = "new";
+  uint32_t checks = 0;
+  uint32_t answers = 0;
+  uint32_t held = 0;     // put off, because their place has answered nobody
+  uint32_t refused = 0;  // candidates above the bound
+  int64_t consentMs = -1;  // since the peer has last agreed
+  std::vector<Entry> candidates;
+};
+
+enum class SocketKind : uint8_t { kPair, kSingle, kShared, kCarried };
 
 struct EndpointSpec {
   SocketKind socket = SocketKind::kPair;
   std::string interface;
   std::string affinity;
   std::optional<IceCredentials> ice;
+  IceRole iceRole = IceRole::kLite;  // until there is a word of the peer
   bool raw = false;  // datagrams of which nothing is known but their source
+  uint64_t carrier = 0;  // of kCarried: the endpoint whose transport it uses
 };
 
 struct SdesSpec {
@@ -75,6 +111,18 @@ struct RemoteSpec {
   std::optional<SrtpKey> copyKey;  // what passes unopened is opened with it for those who get copies
   std::optional<IceCredentials> ice;
   std::optional<IceCredentials> localIce;  // ours from now on; others than before restart ICE
+  IceRole iceRole = IceRole::kLite;
+  bool litePeer = false;
+  std::vector<IceCandidate> candidates;
+};
+
+// The lines on the transport of one endpoint (RFC 9143). No lines: it is of one line again, its own.
+struct BundleSpec {
+  struct Line {
+    uint64_t endpoint = 0;
+    BundleTable::Line keys;
+  };
+  std::vector<Line> lines;
 };
 
 enum class Gate : uint8_t {
@@ -115,12 +163,14 @@ enum Drop : uint8_t {
   kDropSend,
   kDropIce,
   kDropGated,
+  kDropNoLine,  // of a bundle: no MID, SSRC or payload type says whose it is
+  kDropSsrcLimit,
   kDropCount,
 };
 
 inline constexpr std::array<const char*, kDropCount> kDropNames = {"malformed", "unknown-source", "authentication", "replay",
                                                                    "no-keys",   "no-path",        "no-remote",      "send",
-                                                                   "ice",       "gated"};
+                                                                   "ice",       "gated",          "no-line",        "ssrc-limit"};
 using Drops = std::array<uint64_t, kDropCount>;
 
 // A source that an endpoint has taken to, and why (source_learner.h; `ice`: a checked pair).
@@ -166,6 +216,7 @@ struct EndpointStats {
   std::optional<int64_t> lastPacketMs;
   const char* dtls = "none";
   bool iceConnected = false;
+  std::optional<IceReport> ice;  // of a full agent
   std::optional<double> roundTripMs;
   std::optional<TranscoderStats> playout;
   Micros now = 0;
@@ -207,6 +258,12 @@ struct Totals {
   std::vector<double> threadCpuMs;  // of each worker that runs
   uint64_t dtlsConnected = 0;
   uint64_t dtlsFailed = 0;
+  uint64_t iceChecksSent = 0;
+  uint64_t iceChecksAnswered = 0;
+  uint64_t iceChecksHeld = 0;
+  uint64_t iceCandidatesRefused = 0;
+  uint64_t iceFailed = 0;
+  uint64_t consentLost = 0;
   uint64_t taps = 0;
   uint64_t tappedPackets = 0;
   uint64_t recordings = 0;
@@ -216,7 +273,7 @@ struct Totals {
 };
 
 struct Event {
-  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kRecording, kPlayed };
+  enum class Type : uint8_t { kLearned, kDtls, kIce, kFirstPacket, kRefused, kDtmf, kRecording, kPlayed, kIceFailed };
   Type type = Type::kLearned;
   uint64_t endpoint = 0;
   bool rtcp = false;

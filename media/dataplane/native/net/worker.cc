@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 namespace causeway {
 namespace {
@@ -32,7 +33,8 @@ Micros monotonicNow() {
   return Micros{t.tv_sec} * 1'000'000 + t.tv_nsec / 1000;
 }
 
-Worker::Worker(const DtlsIdentity& identity, const EventSink& sink) : identity_(identity), sink_(sink), outbox_(counters_) {}
+Worker::Worker(const DtlsIdentity& identity, const EventSink& sink)
+    : identity_(identity), sink_(sink), outbox_(counters_), checkBudget_(std::random_device{}()) {}
 
 Worker::~Worker() {
   stop();

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "check_budget.h"
 #include "counters.h"
 #include "datagrams.h"
 #include "deadlines.h"
@@ -77,6 +78,11 @@ class Worker {
   // `ring` null: no more of this recording.
   void record(Endpoint& endpoint, RecordingRing* ring, uint64_t recording, const Address& local);
 
+  // worker_bundle.cc: several lines on one transport. `lines`: the endpoints of the spec, each the carrier or one of its
+  // riders; none: the bundle is no more.
+  void ride(Endpoint& rider, Endpoint& carrier);
+  void setBundle(Endpoint& carrier, const BundleSpec& spec, std::vector<Endpoint*> lines);
+
   // worker_in.cc. `viaRtcp`: it came to the RTCP socket. True: it was an ICE check, and its source is proven.
   bool datagram(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<uint8_t> packet, Micros now);
   Outbox& outbox() { return outbox_; }
@@ -111,15 +117,28 @@ class Worker {
   bool decrypt(Endpoint& endpoint, bool rtcp, const Address& from, uint8_t* packet, size_t& length, Micros now);
   void rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet, size_t length, Micros now);
   void rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, Micros now);
+  void relayRtp(Endpoint& endpoint, const Address& from, const RtpHeader& header, uint8_t* packet, size_t length, Micros now);
+  void relayRtcp(Endpoint& endpoint, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, bool stays, const RtcpSeen& seen, Micros now);
   bool passGate(Endpoint& endpoint, const RtpHeader& header, uint8_t* packet);
 
   // worker_ice.cc
   void rawPacket(Endpoint& endpoint, const Address& from, std::span<uint8_t> packet, Micros now);
   bool stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void checkHeld(Endpoint& endpoint, bool viaRtcp, const Address& from, uint32_t priority, Micros now);
   void select(Endpoint& endpoint, const Address& from, bool nominated, Micros now);
   void dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now);
   void beginDtls(Endpoint& endpoint, const DtlsSpec& spec);
   void afterDtls(Endpoint& endpoint);
+
+  // worker_checks.cc: the full agent.
+  void configureIce(Endpoint& endpoint, const RemoteSpec& before, Micros now);
+  bool stunResponse(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now);
+  void runAgent(Endpoint& endpoint, Micros now);
+  // worker_bundle.cc
+  Endpoint* lineOf(Endpoint& carrier, const RtpHeader& header, std::span<const uint8_t> packet, Micros now);
+  void bundledRtcp(Endpoint& carrier, bool viaRtcp, const Address& from, std::span<uint8_t> packet, const RtcpSeen& seen, Micros now);
+  const Endpoint& boardBundle(Endpoint& to, uint8_t* packet, size_t& length, Micros now);
+  void leaveBundle(Endpoint& endpoint);
 
   // worker_tap.cc
   Copies& copiesOf(Endpoint& endpoint);
@@ -167,6 +186,7 @@ class Worker {
   uint32_t turn_ = 0;
   Deadlines deadlines_;
   Outbox outbox_;
+  CheckBudget checkBudget_;
   Micros sleepingUntil_ = 0;
   Micros refusalsToldAt_ = 0;  // the second in which…
   uint32_t refusalsTold_ = 0;  // …so many refusals were told

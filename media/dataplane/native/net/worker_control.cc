@@ -35,6 +35,7 @@ bool sameTranscoding(const std::optional<TranscoderConfig>& a, const std::option
 
 bool Worker::add(Endpoint& endpoint) {
   endpoint.openedAt = monotonicNow();
+  endpoint.iceRole = endpoint.spec.iceRole;
   std::array<uint32_t, 3> start{};  // in one system call
   while (getrandom(start.data(), sizeof(start), 0) != sizeof(start)) {
   }
@@ -43,13 +44,18 @@ bool Worker::add(Endpoint& endpoint) {
   endpoint.sender.lastTimestamp = start[2];
   counters_.endpoints.add();
   countBytes(endpoint);
-  if (endpoint.shared != nullptr) return true;
+  if (endpoint.shared != nullptr || endpoint.carrier != nullptr) return true;
   const bool rtp = watch(endpoint, false, endpoint.rtpFd, endpoint.rtpSocket);
   return (endpoint.rtcpFd < 0 || watch(endpoint, true, endpoint.rtcpFd, endpoint.rtcpSocket)) && rtp;
 }
 
 void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   const Micros now = monotonicNow();
+  if (endpoint.spec.socket == SocketKind::kCarried) {
+    // Where the party is and by what keys it speaks is told to who carries it.
+    endpoint.signalledAt = now;
+    return;
+  }
   const RemoteSpec before = std::move(endpoint.remote);
   endpoint.remote = remote;
   if (endpoint.copies && remote.copyKey != before.copyKey) openForCopies(endpoint);
@@ -61,6 +67,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
     endpoint.spec.ice = remote.localIce;
     endpoint.nominated = false;
   }
+  configureIce(endpoint, before, now);
   endpoint.rtp.signalled(remote.rtp, remote.rules, now);
   // RFC 3550 §11: without other word, RTCP is at the next port.
   Address rtcp = remote.rtcp;
@@ -93,7 +100,8 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
 }
 
 void Worker::countBytes(Endpoint& endpoint) {
-  uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
+  uint64_t bytes = sizeof(Endpoint) + (endpoint.copies ? sizeof(Copies) : 0) + (endpoint.bundle ? sizeof(Bundle) : 0) + (endpoint.dtls ? endpoint.dtls->memoryBytes() : 0);
+  if (endpoint.agent) bytes += endpoint.agent->memoryBytes();
   for (const auto* srtp : {endpoint.receiveSrtp.get(), endpoint.sendSrtp.get(), endpoint.copies ? endpoint.copies->srtp.get() : nullptr}) {
     if (srtp != nullptr) bytes += srtp->memoryBytes();
   }
@@ -170,7 +178,8 @@ void Worker::remove(Endpoint& endpoint) {
   dropCopies(endpoint);
   for (Endpoint* feeder : std::vector<Endpoint*>(endpoint.feeders)) clearPath(*feeder);
   deadlines_.set(endpoint, kNever);
-  if (endpoint.shared == nullptr) {
+  leaveBundle(endpoint);
+  if (endpoint.rtpFd >= 0 && endpoint.shared == nullptr) {
     // Closing takes them out of epoll.
     unwatch(endpoint.rtpSocket);
     ::close(endpoint.rtpFd);
@@ -230,6 +239,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
     afterDtls(endpoint);
     countBytes(endpoint);
   }
+  if (endpoint.agent && endpoint.agent->nextDeadline() <= now) runAgent(endpoint, now);
   if (endpoint.reportAt <= now) {
     report(endpoint, false, now);
     // RFC 3550 §6.2: between half and one and a half of the interval, lest everybody reports at once.
@@ -245,6 +255,7 @@ void Worker::tick(Endpoint& endpoint, Micros now) {
 void Worker::reschedule(Endpoint& endpoint) {
   Micros next = endpoint.reportAt;
   if (endpoint.dtls) next = std::min(next, endpoint.dtls->nextDeadline());
+  if (endpoint.agent) next = std::min(next, endpoint.agent->nextDeadline());
   if (endpoint.out && endpoint.out->transcoder) next = std::min(next, endpoint.out->transcoder->nextDeadline());
   if (endpoint.voice) {
     next = std::min(next, endpoint.voice->keys.nextDeadline());
@@ -256,6 +267,7 @@ void Worker::reschedule(Endpoint& endpoint) {
 
 void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
   const Micros now = monotonicNow();
+  const Endpoint& by = endpoint.transport();
   out.now = now;
   out.receivedPackets = endpoint.receivedPackets;
   out.receivedBytes = endpoint.receivedBytes;
@@ -267,25 +279,26 @@ void Worker::stats(const Endpoint& endpoint, EndpointStats& out) const {
   if (endpoint.receiveSrtp) out.suite = endpoint.receiveSrtp->suite();
   out.dropped = endpoint.dropped;
   if (endpoint.receiver.active()) out.ssrc = endpoint.receiver.ssrc();
-  out.remoteRtp = endpoint.ice() ? endpoint.selected : endpoint.rtp.target();
-  out.remoteRtcp = endpoint.ice() || endpoint.remote.rtcpMux ? out.remoteRtp : endpoint.rtcp.target();
+  out.remoteRtp = by.ice() ? by.selected : by.rtp.target();
+  out.remoteRtcp = by.ice() || by.remote.rtcpMux ? out.remoteRtp : by.rtcp.target();
   if (endpoint.lastRtpAt >= 0) out.lastPacketMs = (now - endpoint.lastRtpAt) / 1000;
-  if (endpoint.dtls) {
+  if (by.dtls) {
     static constexpr const char* kNames[] = {"new", "connecting", "connected", "failed"};
-    out.dtls = kNames[static_cast<size_t>(endpoint.dtls->state())];
+    out.dtls = kNames[static_cast<size_t>(by.dtls->state())];
   }
-  out.iceConnected = endpoint.selected.known();
+  out.iceConnected = by.selected.known();
+  if (by.agent) by.agent->report(out.ice.emplace(), now);
   if (endpoint.roundTripMs >= 0) out.roundTripMs = endpoint.roundTripMs;
   if (endpoint.out && endpoint.out->transcoder) out.playout = endpoint.out->transcoder->stats();
   out.openedAt = endpoint.openedAt;
-  out.signalledAt = endpoint.signalledAt;
+  out.signalledAt = by.signalledAt;
   out.lastReceivedAt = endpoint.lastRtpAt;
   out.lastSentAt = endpoint.lastSentAt;
-  out.frozen = endpoint.ice() ? endpoint.nominated : endpoint.rtp.frozen();
-  if (endpoint.record) {
-    out.learned = endpoint.record->learned;
-    out.refused = endpoint.record->refused;
-    out.refusedElsewhere = endpoint.record->refusedElsewhere;
+  out.frozen = by.ice() ? by.nominated : by.rtp.frozen();
+  if (by.record) {
+    out.learned = by.record->learned;
+    out.refused = by.record->refused;
+    out.refusedElsewhere = by.record->refusedElsewhere;
   }
   if (endpoint.voip) out.voip = *endpoint.voip;
   if (endpoint.receiver.active()) out.quality = quality(endpoint);

@@ -1,5 +1,6 @@
-// ICE checks of the lite side (RFC 8445) and DTLS handshakes (RFC 5763) of an endpoint.
+// ICE checks that come (RFC 8445) and DTLS handshakes (RFC 5763) of an endpoint; those that go: worker_checks.cc.
 #include <algorithm>
+#include <utility>
 
 #include "stun.h"
 #include "worker.h"
@@ -8,6 +9,7 @@ namespace causeway {
 namespace {
 
 constexpr size_t kMaxChecked = 16;
+constexpr size_t kMaxEarly = 4;  // a first flight of DTLS
 
 // Whose name the check is for: ours of now, with the peer's behind it, or ours of before a restart.
 const IceCredentials* credentialsFor(const Endpoint& endpoint, std::string_view username) {
@@ -24,8 +26,10 @@ const IceCredentials* credentialsFor(const Endpoint& endpoint, std::string_view 
 }  // namespace
 
 bool Worker::stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::span<const uint8_t> packet, Micros now) {
+  if (isBindingIndication(packet)) return false;
+  if (isBindingResponse(packet)) return stunResponse(endpoint, viaRtcp, from, packet, now);
   StunRequest request;
-  if (!endpoint.ice() || !parseBindingRequest(packet, request)) {
+  if (!endpoint.spec.ice || !parseBindingRequest(packet, request)) {
     drop(endpoint, kDropIce);
     return false;
   }
@@ -36,31 +40,45 @@ bool Worker::stun(Endpoint& endpoint, bool viaRtcp, const Address& from, std::sp
   }
   const int fd = viaRtcp ? endpoint.rtcpFd : endpoint.rtpFd;
   uint8_t answer[256];
-  if (request.controlled) {
+  // Checks of before a restart keep the pair alive, no more.
+  const bool current = ours == &*endpoint.spec.ice;
+  const uint8_t component = viaRtcp ? 2 : 1;
+  const bool conflict = endpoint.fullIce()
+                            ? current && endpoint.agent && endpoint.agent->request(from, component, request, now) == IceAgent::Verdict::kConflict
+                            : request.controlled;  // so are we, being lite (§7.3.1.1)
+  if (conflict) {
     const size_t length = writeRoleConflict(answer, request, ours->pwd);
     outbox_.sendNow(endpoint, fd, from, {answer, length});
     return false;
   }
   const size_t length = writeBindingSuccess(answer, request, from, ours->pwd);
-  outbox_.sendNow(endpoint, fd, from, {answer, length});
-
-  auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == from; });
-  if (known == endpoint.checked.end()) {
-    if (endpoint.checked.size() >= kMaxChecked) endpoint.checked.erase(endpoint.checked.begin());
-    endpoint.checked.push_back({from, now});
-  } else {
-    known->at = now;
+  checkHeld(endpoint, viaRtcp, from, request.priority, now);
+  if (endpoint.fullIce()) {
+    // Ours first: its answer is to be here before what the peer sends on the strength of this one.
+    if (endpoint.agent) runAgent(endpoint, now);
+    outbox_.sendNow(endpoint, fd, from, {answer, length});
+    return true;
   }
+  outbox_.sendNow(endpoint, fd, from, {answer, length});
   if (viaRtcp) {
     if (request.useCandidate || !endpoint.selectedRtcp.known()) endpoint.selectedRtcp = from;
     return true;
   }
-  // Checks of before a restart keep the pair alive, no more. Before a nomination the first pair that held is good enough
-  // to send on (RFC 8445 §12.1).
-  const bool current = ours == &*endpoint.spec.ice;
+  // Before a nomination the first pair that held is good enough to send on (RFC 8445 §12.1).
   const bool chosen = request.useCandidate ? !(endpoint.selected == from) || !endpoint.nominated : !endpoint.selected.known();
   if (current && chosen) select(endpoint, from, request.useCandidate, now);
   return true;
+}
+
+// Media may come from there.
+void Worker::checkHeld(Endpoint& endpoint, bool viaRtcp, const Address& from, uint32_t priority, Micros now) {
+  auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == from; });
+  if (known != endpoint.checked.end()) {
+    known->at = now;
+    return;
+  }
+  if (endpoint.checked.size() >= kMaxChecked) endpoint.checked.erase(endpoint.checked.begin());
+  endpoint.checked.push_back({from, now, priority, viaRtcp});
 }
 
 void Worker::select(Endpoint& endpoint, const Address& from, bool nominated, Micros now) {
@@ -73,6 +91,7 @@ void Worker::select(Endpoint& endpoint, const Address& from, bool nominated, Mic
     endpoint.dtls->start(now);
     afterDtls(endpoint);
   }
+  for (const auto& datagram : std::exchange(endpoint.earlyDtls, {})) dtlsDatagram(endpoint, from, datagram, now);
 }
 
 void Worker::dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<const uint8_t> packet, Micros now) {
@@ -83,6 +102,11 @@ void Worker::dtlsDatagram(Endpoint& endpoint, const Address& from, std::span<con
   }
   if (!endpoint.dtls) {
     drop(endpoint, kDropNoKeys);
+    return;
+  }
+  if (endpoint.agent && !target(endpoint, false, now).known()) {
+    // The peer's check has held, ours has not been answered yet: there is nowhere to answer to.
+    if (endpoint.earlyDtls.size() < kMaxEarly) endpoint.earlyDtls.emplace_back(packet.begin(), packet.end());
     return;
   }
   const auto state = endpoint.dtls->state();

@@ -133,7 +133,8 @@ SourceVerdict Worker::judge(const Endpoint& endpoint, bool rtcp, const Address& 
   // A party that sends no RTCP would leave its place to anybody: it comes from the host that RTP comes from, or proves itself.
   const Address& host = endpoint.rtp.learnt() ? endpoint.rtp.source() : endpoint.rtp.expected();
   if (rtcp && !keys && host.known() && !from.sameHost(host)) return SourceVerdict::kRefused;
-  const SourceProof proof{keys, endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()};
+  const bool same = (endpoint.receiver.active() && ssrc == endpoint.receiver.ssrc()) || (endpoint.bundle && endpoint.bundle->table.knows(ssrc));
+  const SourceProof proof{keys, same};
   return (rtcp ? endpoint.rtcp : endpoint.rtp).judge(from, proof, now);
 }
 
@@ -199,6 +200,12 @@ void Worker::rtpPacket(Endpoint& endpoint, const Address& from, uint8_t* packet,
     return;
   }
   take(endpoint, false, from, verdict, now);
+  if (!endpoint.bundle) [[likely]] relayRtp(endpoint, from, header, packet, length, now);
+  else if (Endpoint* line = lineOf(endpoint, header, {packet, length}, now)) relayRtp(*line, from, header, packet, length, now);
+}
+
+// A packet of the line's own party has come.
+void Worker::relayRtp(Endpoint& endpoint, const Address& from, const RtpHeader& header, uint8_t* packet, size_t length, Micros now) {
   const bool first = endpoint.lastRtpAt < 0;
   endpoint.lastRtpAt = now;
   endpoint.receivedPackets++;
@@ -280,6 +287,13 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
   endpoint.rtcpCounts.receivedPackets++;
   endpoint.rtcpCounts.receivedBytes += length;
   endpoint.rtcpCounts.lastReceivedAt = now;
+  if (!endpoint.bundle) [[likely]] relayRtcp(endpoint, viaRtcp, from, packet, length, true, seen, now);
+  else bundledRtcp(endpoint, viaRtcp, from, {packet, length}, seen, now);
+}
+
+// `stays`: see sendRtp.
+void Worker::relayRtcp(Endpoint& endpoint, bool viaRtcp, const Address& from, uint8_t* packet, size_t length, bool stays, const RtcpSeen& seen,
+                       Micros now) {
   if (seen.senderReport) endpoint.receiver.gotSenderReport(seen.ntpMiddle, now);
   if (seen.hasBlock && seen.lastSr != 0) {
     const auto middle = static_cast<uint32_t>(ntpNow() >> 16);
@@ -302,7 +316,7 @@ void Worker::rtcpPacket(Endpoint& endpoint, bool viaRtcp, const Address& from, u
   // Where we decode and encode, both streams are ours to report on; else the parties' reports are about each other.
   if (endpoint.originates()) length = keepTransportFeedback({packet, length});
   if (length == 0) return;
-  sendRtcp(*endpoint.out->to, packet, length, true, now);
+  sendRtcp(*endpoint.out->to, packet, length, stays, now);
 }
 
 }  // namespace causeway

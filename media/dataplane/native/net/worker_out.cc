@@ -22,7 +22,9 @@ uint64_t ntpNow() {
 }
 
 Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
+  if (endpoint.agent) return endpoint.agent->target(rtcp && endpoint.agent->components() == 2 ? 2 : 1, now);
   if (endpoint.ice()) {
+    if (endpoint.fullIce()) return {};
     const Address& pair = rtcp && !endpoint.remote.rtcpMux && endpoint.rtcpFd >= 0 ? endpoint.selectedRtcp : endpoint.selected;
     const auto known = std::find_if(endpoint.checked.begin(), endpoint.checked.end(), [&](const auto& c) { return c.address == pair; });
     if (known == endpoint.checked.end() || now - known->at >= kConsentUs) return {};
@@ -38,17 +40,18 @@ Address Worker::target(const Endpoint& endpoint, bool rtcp, Micros now) const {
 }
 
 void Worker::sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now) {
-  const Address address = target(to, false, now);
+  const Endpoint& by = to.bundled ? boardBundle(to, packet, length, now) : to;
+  const Address address = target(by, false, now);
   if (!address.known()) {
     drop(to, kDropNoRemote);
     return;
   }
-  if (to.encrypted()) {
-    if (!to.sendSrtp) {
+  if (by.encrypted()) {
+    if (!by.sendSrtp) {
       drop(to, kDropNoKeys);
       return;
     }
-    if (length + kSrtpTrailer > kPacketSize || !to.sendSrtp->protect(packet, length)) {
+    if (length + kSrtpTrailer > kPacketSize || !by.sendSrtp->protect(packet, length)) {
       drop(to, kDropSend);
       return;
     }
@@ -56,19 +59,20 @@ void Worker::sendRtp(Endpoint& to, uint8_t* packet, size_t length, bool stays, M
   to.sentPackets++;
   to.sentBytes += length;
   to.lastSentAt = now;
-  if (stays) outbox_.send(to, to.rtpFd, address, {packet, length});
-  else outbox_.sendNow(to, to.rtpFd, address, {packet, length});
+  if (stays) outbox_.send(to, by.rtpFd, address, {packet, length});
+  else outbox_.sendNow(to, by.rtpFd, address, {packet, length});
 }
 
 void Worker::sendRtcp(Endpoint& to, uint8_t* packet, size_t length, bool stays, Micros now) {
-  const Address address = target(to, true, now);
+  const Endpoint& by = to.transport();
+  const Address address = target(by, true, now);
   if (!address.known() || length + kSrtpTrailer > kPacketSize) return;
   const size_t plain = length;
-  if (to.encrypted() && (!to.sendSrtp || !to.sendSrtp->protectRtcp(packet, length))) return;
+  if (by.encrypted() && (!by.sendSrtp || !by.sendSrtp->protectRtcp(packet, length))) return;
   to.rtcpCounts.sentPackets++;
   to.rtcpCounts.sentBytes += plain;
-  const bool mux = to.remote.rtcpMux || to.rtcpFd < 0;
-  const int fd = mux ? to.rtpFd : to.rtcpFd;
+  const bool mux = by.remote.rtcpMux || by.rtcpFd < 0;
+  const int fd = mux ? by.rtpFd : by.rtcpFd;
   if (stays) outbox_.send(to, fd, address, {packet, length});
   else outbox_.sendNow(to, fd, address, {packet, length});
 }

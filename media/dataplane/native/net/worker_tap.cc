@@ -171,7 +171,7 @@ void Worker::copyTo(Endpoint& from, Tap& tap, bool rtcp, uint8_t* packet, size_t
   }
   std::array<uint8_t, kPacketSize> own;
   uint8_t* bytes = packet;
-  if (to.encrypted()) {
+  if (to.transport().encrypted() || to.bundled) {
     // Protecting works in place, and the packet has other ways to go.
     std::memcpy(own.data(), packet, length);
     bytes = own.data();

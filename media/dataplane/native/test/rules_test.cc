@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "../core/bundle.h"
 #include "../core/rtcp.h"
 #include "../core/telephone_event.h"
 #include "../net/deadlines.h"
@@ -304,6 +305,71 @@ void handshake() {
         "half a minute later it is connected still, and small");
 }
 
+// An RTP packet with this header extension in front of five octets.
+std::vector<uint8_t> extended(uint32_t ssrc, uint8_t pt, uint16_t profile, std::vector<uint8_t> elements) {
+  std::vector<uint8_t> packet(12);
+  writeRtp(packet.data(), pt, false, 1, 1, ssrc);
+  if (!elements.empty()) {
+    packet[0] |= 0x10;
+    while (elements.size() % 4 != 0) elements.push_back(0);
+    const auto words = static_cast<uint8_t>(elements.size() / 4);
+    packet.insert(packet.end(), {static_cast<uint8_t>(profile >> 8), static_cast<uint8_t>(profile), 0, words});
+    packet.insert(packet.end(), elements.begin(), elements.end());
+  }
+  packet.insert(packet.end(), {1, 2, 3, 4, 5});
+  return packet;
+}
+
+void bundles() {
+  constexpr uint16_t kOneByte = 0xbede;
+  constexpr uint16_t kTwoBytes = 0x1000;
+  const auto is = [](std::span<const uint8_t> element, const char* text) { return std::string(element.begin(), element.end()) == text; };
+  check(is(headerElement(extended(1, 0, kOneByte, {0, 0, 0x10, 9, 0x31, 'a', 'b'}), 3), "ab"), "extension: behind padding and another element");
+  check(is(headerElement(extended(1, 0, kTwoBytes, {1, 0, 3, 2, 'a', 'b'}), 3), "ab"), "extension: of two bytes, behind an empty one");
+  check(headerElement(extended(1, 0, kOneByte, {0xf0, 9, 0x31, 'a', 'b'}), 3).empty(), "extension: 15 ends it");
+  check(headerElement(extended(1, 0, kOneByte, {0x10, 9, 9, 0x3f}), 3).empty(), "extension: an element beyond its end is none");
+  check(headerElement(extended(1, 0, 0x1234, {0x31, 'a', 'b'}), 3).empty(), "extension: one that nobody knows");
+  {
+    std::vector<uint8_t> packet = extended(7, 0, 0, {});
+    const std::vector<uint8_t> plain = packet;
+    packet.resize(100);
+    check(insertElement(packet.data(), 17, 20, 3, "0") == 17, "naming: no room");
+    const size_t length = insertElement(packet.data(), 17, packet.size(), 3, "0");
+    check(length == 25 && is(headerElement({packet.data(), length}, 3), "0"), "naming: in front of the payload");
+    check(insertElement(packet.data(), length, packet.size(), 3, "1") == length, "naming: not twice");
+  }
+  BundleTable table;
+  std::vector<BundleTable::Line> lines(3);
+  lines[0] = {"0", 3, {}, {}};
+  lines[1] = {"1", 3, {}, {20}};
+  lines[2] = {"2", 3, {}, {}};
+  lines[0].payloadTypes.set(0);
+  lines[1].payloadTypes.set(0);
+  lines[2].payloadTypes.set(96);
+  table.set(lines, {}, 0);
+  const auto lineOf = [&](const std::vector<uint8_t>& packet, Micros now) {
+    RtpHeader header;
+    return parseRtp(packet, header) ? table.lineOf(header, packet, now) : -9;
+  };
+  check(lineOf(extended(20, 0, 0, {}), 0) == 1, "lines: a=ssrc");
+  check(lineOf(extended(21, 96, 0, {}), 0) == 2, "lines: by a payload type of its own");
+  check(lineOf(extended(22, 0, 0, {}), 0) == BundleTable::kNobody, "lines: one of two is nobody's");
+  check(lineOf(extended(22, 0, kOneByte, {0x30, '0'}), 0) == 0 && lineOf(extended(22, 96, 0, {}), 0) == 0, "lines: by MID, and then by its SSRC before its type");
+  check(lineOf(extended(22, 0, kOneByte, {0x30, '9'}), 0) == BundleTable::kNobody, "lines: a MID of nobody");
+  for (uint32_t ssrc = 100; ssrc < 100 + SsrcTable::kMax - 3; ssrc++) lineOf(extended(ssrc, 96, 0, {}), 1'000 * kMs);
+  check(lineOf(extended(9000, 96, 0, {}), 2'000 * kMs) == BundleTable::kCrowded, "lines: no more SSRCs than there is room for");
+  // All but the two that go on have been silent for long.
+  check(lineOf(extended(22, 0, 0, {}), 9'000 * kMs) == 0, "lines: one that goes on");
+  check(lineOf(extended(9000, 96, 0, {}), 10'500 * kMs) == 2, "lines: room is made by one that has been silent");
+  check(lineOf(extended(22, 0, 0, {}), 10'600 * kMs) == 0 && lineOf(extended(20, 0, 0, {}), 10'600 * kMs) == 1, "lines: not by who speaks, nor by a=ssrc");
+  // A line goes: the others are known by what was learnt of them.
+  lines.erase(lines.begin());
+  const int now[] = {-1, 0, 1};
+  table.set(lines, now, 11'000 * kMs);
+  check(lineOf(extended(9000, 0, 0, {}), 11'000 * kMs) == 1, "lines: what was learnt stays when their numbers change");
+  check(lineOf(extended(22, 8, 0, {}), 11'000 * kMs) == BundleTable::kNobody, "lines: with a line go its SSRCs");
+}
+
 }  // namespace
 
 int main() {
@@ -313,6 +379,7 @@ int main() {
   quality();
   deadlines();
   handshake();
+  bundles();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -61,6 +61,7 @@ int main() {
   auto clip = std::make_shared<Clip>();
   clip->samples.assign(160, 1000);
   Dataplane::Failure failure;
+  int nominated = 0;
   for (int round = 0; round < 60; round++) {
     Dataplane::Opened a;
     Dataplane::Opened b;
@@ -79,7 +80,26 @@ int main() {
     RemoteSpec browser;
     browser.crypto = DtlsSpec{false, {}};
     browser.rtcpMux = true;
+    // Two full agents of different threads, maybe, check each other over the one port.
+    Dataplane::Opened v;
+    EndpointSpec other = shared;
+    other.affinity += "?";
+    other.ice->ufrag += "?";
+    if (!plane->open(other, v, failure)) {
+      std::printf("FAIL open: %s\n", failure.message.c_str());
+      return 1;
+    }
+    IceCandidate here;
+    Address::parse("127.0.0.1", 16999, here.address);
+    browser.candidates = {here};
+    browser.iceRole = IceRole::kControlling;
+    browser.ice = other.ice;
     plane->configure(w.id, browser, failure);
+    RemoteSpec peer = browser;
+    peer.crypto = std::monostate{};
+    peer.iceRole = IceRole::kControlled;
+    peer.ice = shared.ice;
+    plane->configure(v.id, peer, failure);
     TranscoderConfig config;
     config.in = {{0, Codec::kPcmu, 8000, 1, 20, 0, true, false, 48000}};
     config.out = {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000};
@@ -92,6 +112,22 @@ int main() {
     coded.coding = config;
     plane->setPath(a.id, b.id, round % 2 == 0 ? transcode : relay, failure);
     plane->setPath(b.id, w.id, PathSpec{}, failure);
+    // A second line on the transport of b, which hears what w is sent.
+    Dataplane::Opened rider;
+    EndpointSpec carried{SocketKind::kCarried, "lo", "call" + std::to_string(round), std::nullopt, false, b.id};
+    BundleSpec bundle;
+    bundle.lines.resize(2);
+    bundle.lines[0].endpoint = b.id;
+    bundle.lines[0].keys.payloadTypes.set(8);
+    if (plane->open(carried, rider, failure)) {
+      bundle.lines[1].endpoint = rider.id;
+      bundle.lines[1].keys.payloadTypes.set(0);
+      plane->setPath(rider.id, a.id, PathSpec{}, failure);
+    }
+    if (rider.id == 0 || rider.rtp != b.rtp || !plane->setBundle(b.id, bundle, failure)) {
+      std::printf("FAIL bundle: %s\n", failure.message.c_str());
+      return 1;
+    }
     // Every third call is recorded and copied to somebody.
     Dataplane::Opened spy;
     uint64_t recording = 0;
@@ -133,7 +169,13 @@ int main() {
     uint32_t position = 0;
     if (round % 3 == 0) plane->stopPlaying(b.id, playback, position);
     EndpointStats stats;
+    plane->stats(rider.id, stats);
+    if (round % 4 == 0) plane->setBundle(b.id, {}, failure);
+    if (round % 4 < 2) plane->closeEndpoint(rider.id);
     plane->stats(a.id, stats);
+    EndpointStats checked;
+    plane->stats(v.id, checked);
+    if (checked.ice && checked.ice->state == std::string("completed")) nominated++;
     plane->totals();
     plane->idle(10);
     if (recording != 0) {
@@ -143,7 +185,9 @@ int main() {
     plane->closeEndpoint(a.id);
     if (spy.id != 0) plane->closeEndpoint(spy.id);
     plane->closeEndpoint(b.id);
+    plane->closeEndpoint(rider.id);
     plane->closeEndpoint(w.id);
+    plane->closeEndpoint(v.id);
   }
   running = false;
   for (auto& sender : senders) sender.join();
@@ -161,6 +205,10 @@ int main() {
   }
   if (played == 0) {
     std::printf("FAIL nothing that was played has ended\n");
+    return 1;
+  }
+  if (nominated == 0) {
+    std::printf("FAIL no pair was nominated\n");
     return 1;
   }
   std::printf("ok   %llu packets, %llu events\n", static_cast<unsigned long long>(totals.packetsReceived), static_cast<unsigned long long>(events.load()));
