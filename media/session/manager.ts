@@ -258,7 +258,7 @@ export class SessionManager {
   #offer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
     const { flags } = request;
     const { dialogue, from } = dialogueOfOffer(session, request);
-    if (heed(session, dialogue, from, flags)) this.#reconnect(session);
+    if (heed(session, dialogue, from, flags, 'offer')) this.#reconnect(session);
     const [offerer, answerer] = parties(dialogue, from);
     offerer.tag = request.fromTag;
     offerer.label = flags.label ?? offerer.label;
@@ -311,7 +311,7 @@ export class SessionManager {
   #answer(session: Session, request: SdpRequest, text: SdpText, remote: RemoteSdp): string {
     const { flags } = request;
     const { dialogue, from } = dialogueOfAnswer(session, request);
-    if (heed(session, dialogue, from === 'a' ? 'b' : 'a', flags)) this.#reconnect(session);
+    if (heed(session, dialogue, from === 'a' ? 'b' : 'a', flags, 'answer')) this.#reconnect(session);
     const [offerer, answerer] = parties(dialogue, from);
     // Two phones may answer one offer: the last has the call.
     const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;
