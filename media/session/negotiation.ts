@@ -44,7 +44,7 @@ export function offerCall(parts: Negotiating, session: Session, request: SdpRequ
   const { text, remote } = said;
   const { flags } = request;
   const { dialogue, from } = dialogueOfOffer(session, request);
-  if (heed(session, dialogue, from, flags)) parts.reconnect(session);
+  if (heed(session, dialogue, from, flags, 'offer')) parts.reconnect(session);
   const [offerer, answerer] = parties(dialogue, from);
   offerer.tag = request.fromTag;
   offerer.label = flags.label ?? offerer.label;
@@ -126,7 +126,7 @@ export function answerCall(parts: Negotiating, session: Session, request: SdpReq
   const { text, remote } = said;
   const { flags } = request;
   const { dialogue, from } = dialogueOfAnswer(session, request);
-  if (heed(session, dialogue, from === 'a' ? 'b' : 'a', flags)) parts.reconnect(session);
+  if (heed(session, dialogue, from === 'a' ? 'b' : 'a', flags, 'answer')) parts.reconnect(session);
   const [offerer, answerer] = parties(dialogue, from);
   // Two phones may answer one offer: the last has the call.
   const another = answerer.tag !== undefined && request.toTag !== undefined && answerer.tag !== request.toTag;

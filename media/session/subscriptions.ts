@@ -21,6 +21,7 @@ import {
 } from './session.ts';
 import { tell } from './tell.ts';
 import { decideOffered, isSecure, openSide, remoteSpec, takeRole } from './transport.ts';
+import { markEndpoints } from './wishes.ts';
 
 export interface SubscribeRequest {
   /** Of the parties whose media it is, in the order in which they are offered. */
@@ -76,6 +77,7 @@ export function subscribe(parts: CopyParts, session: Session, request: Subscribe
     });
     while (subscription.lines.length > sources.length) closeSide(subscription.lines.pop()?.side);
     session.subscriptions.set(toTag, subscription);
+    markEndpoints(session);
     // One party is told as it has told itself; several have no text in common.
     const said = request.tags.length === 1 ? sources[0]?.said : undefined;
     const media = sources.map(({ copy }) => ({

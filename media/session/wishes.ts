@@ -3,10 +3,16 @@ import type { Dialogue, Session } from './session.ts';
 
 /**
  * What an offer or answer asks of the whole call, beside its SDP: marks of packets, whose reports go out, whether anything
- * passes at all, echo. What it does not speak of stays, but for marks. @returns whether paths are others now.
+ * passes at all, echo. What it does not speak of stays, but for marks, which are for offers to say. @returns whether paths are others now.
  */
-export function heed(session: Session, dialogue: Dialogue, sender: 'a' | 'b', flags: MediaFlags): boolean {
-  if (flags.tos !== 'keep') session.tos = flags.tos;
+export function heed(
+  session: Session,
+  dialogue: Dialogue,
+  sender: 'a' | 'b',
+  flags: MediaFlags,
+  of: 'offer' | 'answer',
+): boolean {
+  if (of === 'offer' && flags.tos !== 'keep') session.tos = flags.tos;
   const { gates, ownReports } = session;
   const { dropped } = gates;
   const { echo } = dialogue;

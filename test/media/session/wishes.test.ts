@@ -31,18 +31,21 @@ describe('what an offer or answer wants of the whole call', () => {
   it('TOS marks every stream, is kept below zero, and left without the key', () => {
     const { plane, offer, answer, ask } = node();
     const marks = () => [...plane.open.values()].map(({ tos }) => tos);
-    offer();
-    assert.deepEqual(marks(), [undefined]);
-    answer({ TOS: 96 });
+    offer({ TOS: 96 });
+    assert.deepEqual(marks(), [96]);
+    // Of both directions; an answer does not speak of it.
+    answer();
+    assert.deepEqual(marks(), [96, 96]);
+    answer({ TOS: 8 });
     assert.deepEqual(marks(), [96, 96]);
     const { sdp } = ask({ command: 'subscribe request', 'from-tag': 'a', 'to-tag': 's' });
     assert.notEqual(sdp, undefined);
-    offer({ TOS: -1 });
-    answer({ tos: '-1' });
+    assert.deepEqual(marks(), [96, 96, 96]);
+    offer({ tos: '-1' });
     assert.deepEqual(marks(), [96, 96, 96]);
     offer({ TOS: 256 });
     assert.deepEqual(marks(), [undefined, undefined, undefined]);
-    answer({ TOS: 0 });
+    offer({ TOS: 0 });
     assert.deepEqual(marks(), [0, 0, 0]);
     offer();
     assert.deepEqual(marks(), [undefined, undefined, undefined]);
