@@ -77,13 +77,8 @@ function publishLine(
     return { ...shown, codecs: undefined, rejected: true, direction: 'inactive' };
   }
   side.codecs = [codec];
-  // `forward` is for whoever gets an offer of it.
-  decideAnswered(
-    side,
-    line.b,
-    { ...flags, iceLite: new Set([...flags.iceLite].filter((word) => word === 'backward')) },
-    false,
-  );
+  // `forward` would be for whoever is offered it, and nobody is.
+  decideAnswered(side, line.b, { ...flags, iceLite: new Set() }, false);
   openSide(dataplane, side, chooseInterface(interfaces, flags, 0, media), session.callId);
   side.endpoint?.configure(remoteSpec(side));
   const direction = media.direction === 'inactive' ? 'inactive' : 'recvonly';

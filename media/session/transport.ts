@@ -120,10 +120,16 @@ function iceOfPeer({ remote }: Side): RemoteIce | undefined {
   return remote?.ice && { ...remote.ice, lite: remote.iceLite, candidates: remote.candidates };
 }
 
-/** RFC 8445 §6.1.1. */
-export function iceRoleOf({ iceLite, iceControlling, iceWith }: Side): IceRole {
-  if (iceLite) return iceWith?.lite === true ? 'unchecked' : 'lite';
-  return iceControlling ? 'controlling' : 'controlled';
+/** RFC 8445 §6.1.1. A party that has spoken without ICE is one of plain offer and answer (RFC 8839 §4.2.3). */
+export function iceRoleOf(side: Side): IceRole {
+  const { remote, iceLite, iceWith } = side;
+  if (iceWith ? iceLite && iceWith.lite : remote && !remote.ice) return 'unchecked';
+  return iceRoleToBe(side);
+}
+
+/** Before the party has spoken. */
+function iceRoleToBe({ iceLite, iceControlling }: Side): IceRole {
+  return iceLite ? 'lite' : iceControlling ? 'controlling' : 'controlled';
 }
 
 /** Our end of the line, with its socket. Kept over re-INVITEs unless its kind changes. */
@@ -143,7 +149,7 @@ export function openSide(dataplane: Dataplane, side: Side, interfaceName: string
     socket,
     interface: interfaceName,
     affinity,
-    ...(ice ? { ice, iceRole: iceRoleOf(side) } : {}),
+    ...(ice ? { ice, iceRole: iceRoleToBe(side) } : {}),
     ...(raw ? { raw } : {}),
   });
   side.endpoint?.close();
@@ -166,7 +172,7 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
   return {
     ...(remote?.rtp && addressed ? { rtp: remote.rtp } : {}),
     ...(remote?.rtcp && addressed ? { rtcp: remote.rtcp } : {}),
-    learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
+    learning: addressed && !(ice && peer) ? (flags?.learning ?? 'delayed') : 'off',
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
     mediaHandover: flags?.flags.has('media-handover') ?? false,
