@@ -285,6 +285,12 @@ describe('an endpoint that is a full ICE agent', () => {
     const localIce = { ...OURS, ufrag: 'ourname2' };
     ice.configure({ ...ICE, iceRole: 'controlling', ice: ANEW, localIce, candidates: [later.candidate()] });
     await until('a check of the new pair', () => later.checks.length > 0);
+    // It has not seen our answer: its own name is new, ours is not.
+    const hasty = await peer(ANEW);
+    hasty.check(ice.rtp.port, { useCandidate: true });
+    old.check(ice.rtp.port, { role: 'controlled' });
+    await until('the old pair is kept alive', () => old.succeeded);
+    assert.equal(hasty.answers.length, 0);
     speak('meanwhile');
     await until('media on the old pair', () => old.media.includes('meanwhile'));
     assert.equal(state(ice), 'restarting');
