@@ -128,7 +128,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
   offer(context, message, now) {
     const request = sdpRequest(context, message, false);
     if (request.flags.flags.has('fragment')) {
-      context.manager.fragment({ ...request, fromTag: request.fromTag }, now);
+      context.manager.fragment(request, now);
       return { result: 'ok' };
     }
     const sdp = context.manager.offer(request, now);

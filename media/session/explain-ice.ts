@@ -6,7 +6,8 @@ import { iceRoleOf } from './transport.ts';
 export function explainIce(side: Side, { ice, source }: EndpointStats): string[] {
   if (!side.ice || side.icePassed) return side.icePassed ? ['ICE: between the parties themselves'] : [];
   const role = iceRoleOf(side);
-  if (role === 'unchecked') return ['ICE: both are lite, nobody checks; media goes where SDP says'];
+  if (role === 'unchecked')
+    return [`ICE: ${side.iceWith ? 'both are lite, nobody checks' : 'the party has none'}; media goes where SDP says`];
   if (role === 'lite') return ['ICE: we are lite, the party checks and chooses'];
   if (!ice) return ['ICE: full, waiting for the party to speak'];
   const lite = side.iceWith?.lite === true ? ' (the party is lite)' : '';

@@ -93,9 +93,8 @@ function publishLine(
   side.codecs = [codec];
   const sides = bundle.sidesOf(dialogue, dialogue.a);
   bundle.prepare(dialogue.a, side, sides, ofOfferer.includes(line.index));
-  // `forward` is for whoever gets an offer of it.
-  const iceLite = new Set([...flags.iceLite].filter((word) => word === 'backward'));
-  if (lead === side) decideAnswered(side, line.b, { ...flags, iceLite }, false);
+  // `forward` would be for whoever is offered it, and nobody is.
+  if (lead === side) decideAnswered(side, line.b, { ...flags, iceLite: new Set() }, false);
   else side.protocol = media.protocol;
   const opening = { dataplane, interfaceName: chooseInterface(interfaces, flags, 0, media), affinity: session.callId };
   bundle.openAnswered(opening, dialogue.a, side, lead, sides, { ofOfferer });

@@ -124,10 +124,16 @@ function iceOfPeer({ remote }: Side): RemoteIce | undefined {
   return remote?.ice && { ...remote.ice, lite: remote.iceLite, candidates: remote.candidates };
 }
 
-/** RFC 8445 §6.1.1. */
-export function iceRoleOf({ iceLite, iceControlling, iceWith }: Side): IceRole {
-  if (iceLite) return iceWith?.lite === true ? 'unchecked' : 'lite';
-  return iceControlling ? 'controlling' : 'controlled';
+/** RFC 8445 §6.1.1. A party that has spoken without ICE is one of plain offer and answer (RFC 8839 §4.2.3). */
+export function iceRoleOf(side: Side): IceRole {
+  const { remote, iceLite, iceWith } = side;
+  if (iceWith ? iceLite && iceWith.lite : remote && !remote.ice) return 'unchecked';
+  return iceRoleToBe(side);
+}
+
+/** Before the party has spoken. */
+function iceRoleToBe({ iceLite, iceControlling }: Side): IceRole {
+  return iceLite ? 'lite' : iceControlling ? 'controlling' : 'controlled';
 }
 
 /** What an end is opened as. */
@@ -157,7 +163,7 @@ export function endKind(
   return {
     socket: own,
     kind: kind(own),
-    ...(ice ? { ice, iceRole: iceRoleOf(side) } : {}),
+    ...(ice ? { ice, iceRole: iceRoleToBe(side) } : {}),
     ...(raw ? { raw } : {}),
     // A line that had a port of its own stays there.
     fits: (opened) =>
@@ -198,7 +204,7 @@ export function remoteSpec(side: Side, pass = false, newParty = false): RemoteSp
     ...(remote?.rtp && addressed ? { rtp: remote.rtp } : {}),
     ...(remote?.rtcp && addressed ? { rtcp: remote.rtcp } : {}),
     ...(flags?.receivedFrom !== undefined && addressed ? { signaling: flags.receivedFrom } : {}),
-    learning: ice ? 'off' : (flags?.learning ?? 'delayed'),
+    learning: addressed && !(ice && peer) ? (flags?.learning ?? 'delayed') : 'off',
     strictSource: flags?.flags.has('strict-source') ?? false,
     newParty,
     mediaHandover: flags?.flags.has('media-handover') ?? false,

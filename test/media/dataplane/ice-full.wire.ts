@@ -1,10 +1,12 @@
 // budget: 20 s, beside others
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { createDataplane, type Dataplane, type Endpoint, type RemoteSpec } from '../../../media/dataplane/mod.ts';
 import { IcePeer } from '../../support/ice-peer.ts';
+import { bindingSuccess } from '../../support/stun.ts';
 import { until } from '../../support/until.ts';
 
 const OURS = { ufrag: 'ourname1', pwd: 'our-password-0123456789ab' };
@@ -184,6 +186,27 @@ describe('an endpoint that is a full ICE agent', () => {
     assert.deepEqual([...browser.media, ...stranger.media], []);
   });
 
+  it('takes no answers to what it has not asked, whoever sends them', async () => {
+    const [browser, stranger] = [await peer(), await peer()];
+    browser.reaction = 'ignore';
+    const ice = open({ iceRole: 'controlling', candidates: [browser.candidate()] });
+    await until('a check', () => browser.checks.length > 0);
+    const [asked] = browser.checks;
+    assert.ok(asked);
+    const dropped = plane.totals().dropped['ice'] ?? 0;
+    for (let i = 0; i < 100; i++) {
+      const guessed = Buffer.from(asked.transaction);
+      randomBytes(6).copy(guessed, i % 2 === 0 ? 0 : 6);
+      for (const from of [browser, stranger])
+        from.send(ice.rtp.port, bindingSuccess({ ...asked, transaction: guessed }, THEIRS.pwd, from.socket.address()));
+    }
+    // The right answer, from elsewhere than it was asked.
+    stranger.send(ice.rtp.port, bindingSuccess(asked, THEIRS.pwd, stranger.socket.address()));
+    await until('all are dropped', () => (plane.totals().dropped['ice'] ?? 0) === dropped + 200);
+    await until('the pair has failed', () => ice.stats().ice?.candidates[0]?.state === 'failed');
+    assert.deepEqual([state(ice), ice.stats().iceConnected], ['checking', false]);
+  });
+
   it('does not flood whom SDP names: 20 candidates, one check in 50 ms, no media', async () => {
     const victim = await peer();
     victim.reaction = 'ignore';
@@ -262,6 +285,12 @@ describe('an endpoint that is a full ICE agent', () => {
     const localIce = { ...OURS, ufrag: 'ourname2' };
     ice.configure({ ...ICE, iceRole: 'controlling', ice: ANEW, localIce, candidates: [later.candidate()] });
     await until('a check of the new pair', () => later.checks.length > 0);
+    // It has not seen our answer: its own name is new, ours is not.
+    const hasty = await peer(ANEW);
+    hasty.check(ice.rtp.port, { useCandidate: true });
+    old.check(ice.rtp.port, { role: 'controlled' });
+    await until('the old pair is kept alive', () => old.succeeded);
+    assert.equal(hasty.answers.length, 0);
     speak('meanwhile');
     await until('media on the old pair', () => old.media.includes('meanwhile'));
     assert.equal(state(ice), 'restarting');

@@ -48,6 +48,7 @@ describe('what explain says of ICE', () => {
     const iceWith = { ufrag: 'u', pwd: 'p', lite: true, candidates: [] };
     assert.equal(told({ iceLite: true }), 'ICE: we are lite, the party checks and chooses');
     assert.match(told({ iceLite: true, iceWith }), /both are lite, nobody checks/);
+    assert.match(told({ remote: {} as NonNullable<Side['remote']> }), /the party has none; media goes where SDP says/);
     assert.match(told({ iceWith }, {}), /^ICE: full, controlling \(the party is lite\)/);
     assert.equal(told({ icePassed: true }), 'ICE: between the parties themselves');
     assert.equal(told({ ice: undefined }), '');

@@ -213,6 +213,23 @@ describe('who is controlling in ICE', () => {
       ...['lite', 'lite', 'lite', undefined],
     ]));
 
+  it('nobody where the party answers without ICE: it is heard as others are', () => {
+    const plane = new PlaneDouble();
+    const manager = new SessionManager({
+      dataplane: plane,
+      interfaces: ['default'],
+      maxSessions: 9,
+      timeoutSeconds: 60,
+    });
+    const ng = (message: Dictionary) => runCommand(manager, { 'call-id': 'c', ...message }, 1);
+    ng({ command: 'offer', 'from-tag': 'a', ICE: 'force', sdp: PHONE });
+    ng({ command: 'answer', 'from-tag': 'a', 'to-tag': 'b', sdp: PHONE.replace('4000', '6000') });
+    const end = [...plane.open.values()].find(({ spec }) => spec.ice);
+    assert.equal(end?.spec.iceRole, 'controlling');
+    const { iceRole, learning, rtp } = end.remote ?? {};
+    assert.deepEqual({ iceRole, learning, port: rtp?.port }, { iceRole: 'unchecked', learning: 'delayed', port: 6000 });
+  });
+
   it('nobody where both are lite: media goes to the address of SDP', () =>
     assert.deepEqual(roles({ 'ICE-lite': 'forward' }, true, { 'ICE-lite': 'backward' }).slice(0, 3), [
       ...['lite', 'unchecked', 'unchecked'],

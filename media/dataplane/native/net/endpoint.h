@@ -132,6 +132,7 @@ struct Endpoint {
   bool nominated = false;
   // While ICE restarts: what held before, until a pair of the new credentials is nominated (RFC 8445 §9).
   std::optional<IceCredentials> formerIce;
+  std::string formerPeer;  // the peer's name of then
 
   std::unique_ptr<DtlsSession> dtls;
   bool dtlsReported = false;

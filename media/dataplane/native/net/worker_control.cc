@@ -64,6 +64,7 @@ void Worker::configure(Endpoint& endpoint, const RemoteSpec& remote) {
   if (remote.localIce && endpoint.spec.ice && endpoint.spec.ice->ufrag != remote.localIce->ufrag) {
     // Media goes on where it went until a pair of the new credentials is nominated.
     endpoint.formerIce = std::move(endpoint.spec.ice);
+    endpoint.formerPeer = before.ice ? before.ice->ufrag : std::string();
     endpoint.spec.ice = remote.localIce;
     endpoint.nominated = false;
   }

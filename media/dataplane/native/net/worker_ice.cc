@@ -16,11 +16,13 @@ const IceCredentials* credentialsFor(const Endpoint& endpoint, std::string_view 
   const size_t colon = username.find(':');
   if (colon == std::string_view::npos) return nullptr;
   const std::string_view ours = username.substr(0, colon);
+  const std::string_view theirs = username.substr(colon + 1);
   if (ours == endpoint.spec.ice->ufrag) {
-    const bool theirs = !endpoint.remote.ice || username.substr(colon + 1) == endpoint.remote.ice->ufrag;
-    return theirs ? &*endpoint.spec.ice : nullptr;
+    return !endpoint.remote.ice || theirs == endpoint.remote.ice->ufrag ? &*endpoint.spec.ice : nullptr;
   }
-  return endpoint.formerIce && ours == endpoint.formerIce->ufrag ? &*endpoint.formerIce : nullptr;
+  if (!endpoint.formerIce || ours != endpoint.formerIce->ufrag) return nullptr;
+  // Not its new name behind our old one: a peer that has not seen our answer yet would take the pair for one that works.
+  return endpoint.formerPeer.empty() || theirs == endpoint.formerPeer ? &*endpoint.formerIce : nullptr;
 }
 
 }  // namespace
