@@ -248,8 +248,21 @@ describe('a stranger who sends RTP, RTCP, STUN and DTLS to every open port', fun
       assert.ok(a.heard.length >= 45, `alice has heard ${a.heard.length}`);
     });
 
-    it('keeps its place from a party behind a NAT by delayed learning, as long as it sends', async () => {
-      await early({ 'endpoint-learning': 'delayed' }, a.sdp(9));
+    /** Of a party behind a NAT: its own address, that nobody can send to. */
+    const behindNat = () => a.sdp(9).replaceAll(a.host, '192.0.2.9');
+
+    for (const [what, keys, sdp] of [
+      ["from SDP's host", {}, () => a.sdp(9)],
+      ['from where its signaling comes from', { 'received-from': ['IP4', '127.0.0.1'] }, behindNat],
+    ] as const)
+      it(`is left for a party by delayed learning, too, that sends ${what}`, async () => {
+        await early({ 'endpoint-learning': 'delayed', ...keys }, sdp());
+        assert.ok(stranger.got.length <= 2, `${stranger.got.length} packets after the party has spoken`);
+        assert.ok(a.heard.length >= 45, `alice has heard ${a.heard.length}`);
+      });
+
+    it('keeps its place from a party that sends from neither, as long as it sends itself', async () => {
+      await early({ 'endpoint-learning': 'delayed' }, behindNat());
       assert.equal(a.heard.length, 0, 'docs/strangers.md says so');
     });
 

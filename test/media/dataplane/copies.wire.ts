@@ -1,7 +1,5 @@
 // budget: 30 s
 import assert from 'node:assert/strict';
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +7,7 @@ import { after, before, describe, it } from 'mocha';
 import { createDataplane, type Dataplane, type Endpoint, type RemoteSpec } from '../../../media/dataplane/mod.ts';
 import { readPcap } from '../../support/pcap.ts';
 import { rtp } from '../../support/rtp.ts';
+import { closePlane, LOCAL, UdpPeers } from '../../support/planes.ts';
 import { until } from '../../support/until.ts';
 
 const PLAIN: RemoteSpec = { learning: 'delayed', strictSource: false, rtcpMux: false, crypto: { type: 'none' } };
@@ -18,7 +17,7 @@ describe('copies of what arrives', function () {
   this.timeout(20_000);
   let plane: Dataplane;
   const folder = mkdtempSync(join(tmpdir(), 'causeway-copies-'));
-  const sockets: Socket[] = [];
+  const peers = new UdpPeers();
 
   before(() => {
     plane = createDataplane({
@@ -31,30 +30,15 @@ describe('copies of what arrives', function () {
   });
 
   after(async () => {
-    for (const socket of sockets) socket.close();
+    peers.close();
     // The recorder lets go of its memory a moment after the last file.
     await until('nothing left', () => plane.totals().nativeBytes === 0, 2000, 10);
-    const { endpoints, paths, taps, portsInUse, recordings } = plane.totals();
-    await plane.close();
+    assert.equal(plane.totals().recordings.open, 0);
     rmSync(folder, { recursive: true });
-    assert.deepEqual([endpoints, paths, taps, portsInUse, recordings.open], [0, 0, 0, 0, 0]);
+    await closePlane(plane);
   });
 
-  async function peer(family: 'udp4' | 'udp6' = 'udp4') {
-    const socket = createSocket(family);
-    sockets.push(socket);
-    const address = family === 'udp4' ? '127.0.0.1' : '::1';
-    socket.bind(0, address);
-    await once(socket, 'listening');
-    const heard: Buffer[] = [];
-    socket.on('message', (packet: Buffer) => heard.push(packet));
-    const at = { address, port: socket.address().port };
-    return {
-      at,
-      heard,
-      send: (packet: Buffer, to: { readonly port: number }) => socket.send(packet, to.port, address),
-    };
-  }
+  const peer = (family: 'udp4' | 'udp6' = 'udp4') => peers.open(family === 'udp4' ? LOCAL : '::1');
 
   const open = (affinity = 'x', name = 'lo') => plane.openEndpoint({ socket: 'pair', interface: name, affinity });
 

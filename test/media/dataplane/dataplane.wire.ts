@@ -1,10 +1,11 @@
 // budget: 30 s
 import assert from 'node:assert/strict';
-import { createSocket, type Socket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'mocha';
-import { createDataplane, type Dataplane, type Endpoint, type RemoteSpec } from '../../../media/dataplane/mod.ts';
+import type { Dataplane, Endpoint, RemoteSpec } from '../../../media/dataplane/mod.ts';
 import { fromMuLaw, muLaw, sine, toneOverRest } from '../../support/tone.ts';
+import { closePlane, openPlane, UdpPeers } from '../../support/planes.ts';
 import { until } from '../../support/until.ts';
 
 const PLAIN: Omit<RemoteSpec, 'rtp'> = {
@@ -26,34 +27,20 @@ const OPUS = {
 describe('the packet path', function () {
   this.timeout(20_000);
   let plane: Dataplane;
-  const peers: Socket[] = [];
+  const peers = new UdpPeers();
 
   before(() => {
-    plane = createDataplane({
-      interfaces: [{ name: 'lo', address: '127.0.0.1', advertised: '127.0.0.1' }],
-      portMin: 18_000,
-      portMax: 18_099,
-      webrtcPort: 17_999,
-      threads: 1,
-    });
+    plane = openPlane(18_000, 18_099, 17_999);
   });
 
   after(async () => {
-    for (const socket of peers) socket.close();
-    const { endpoints, paths, transcoders, portsInUse, nativeBytes } = plane.totals();
-    await plane.close();
-    assert.deepEqual(
-      { endpoints, paths, transcoders, portsInUse, nativeBytes },
-      { endpoints: 0, paths: 0, transcoders: 0, portsInUse: 0, nativeBytes: 0 },
-    );
+    peers.close();
+    await closePlane(plane);
   });
 
   async function peer(): Promise<Socket & { readonly at: number }> {
-    const socket = createSocket('udp4');
-    peers.push(socket);
-    socket.bind(0, '127.0.0.1');
-    await once(socket, 'listening');
-    return Object.assign(socket, { at: socket.address().port });
+    const { socket, at } = await peers.open();
+    return Object.assign(socket, { at: at.port });
   }
 
   function pair(affinity: string): Endpoint {

@@ -1,22 +1,13 @@
 // budget: 40 s
 import assert from 'node:assert/strict';
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { after, before, describe, it } from 'mocha';
-import {
-  createDataplane,
-  type Dataplane,
-  type DataplaneEvent,
-  type Endpoint,
-  type PathSpec,
-  type RemoteSpec,
-} from '../../../media/dataplane/mod.ts';
+import type { Dataplane, DataplaneEvent, Endpoint, PathSpec, RemoteSpec } from '../../../media/dataplane/mod.ts';
 import { rtp } from '../../support/rtp.ts';
 import { fromMuLaw, muLaw, sine, toneOverRest } from '../../support/tone.ts';
+import { closePlane, LOCAL, openPlane, UdpPeers } from '../../support/planes.ts';
 import { until } from '../../support/until.ts';
 
 const PLAIN: RemoteSpec = { learning: 'immediate', strictSource: false, rtcpMux: false, crypto: { type: 'none' } };
-const LOCAL = '127.0.0.1';
 const PCMU = { pt: 0, codec: 'PCMU', clockRate: 8000, channels: 1, ptimeMs: 20 } as const;
 const PCMA = { ...PCMU, pt: 8, codec: 'PCMA' } as const;
 const OPUS = {
@@ -37,31 +28,20 @@ const SSRC = 0x5eed;
 describe('what is played into a call', function () {
   this.timeout(20_000);
   let plane: Dataplane;
-  const sockets: Socket[] = [];
+  const peers = new UdpPeers();
   const events: DataplaneEvent[] = [];
 
   before(() => {
-    plane = createDataplane({
-      interfaces: [{ name: 'lo', address: LOCAL, advertised: LOCAL }],
-      ...{ portMin: 18_300, portMax: 18_399, webrtcPort: 17_995, threads: 1 },
-    });
+    plane = openPlane(18_300, 18_399, 17_995);
     plane.onEvent((event) => events.push(event));
   });
 
   after(async () => {
-    for (const one of sockets) one.close();
-    const { endpoints, paths, transcoders, portsInUse, nativeBytes } = plane.totals();
-    await plane.close();
-    assert.deepEqual([endpoints, paths, transcoders, portsInUse, nativeBytes], [0, 0, 0, 0, 0]);
+    peers.close();
+    await closePlane(plane);
   });
 
-  async function socket(): Promise<Socket> {
-    const one = createSocket('udp4');
-    sockets.push(one);
-    one.bind(0, LOCAL);
-    await once(one, 'listening');
-    return one;
-  }
+  const socket = async () => (await peers.open()).socket;
 
   /** Alice, who speaks 440 Hz when she is told to, and Bob, who listens. */
   async function call(path: PathSpec) {

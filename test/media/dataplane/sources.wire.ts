@@ -1,62 +1,38 @@
 // budget: 30 s, beside others
 import assert from 'node:assert/strict';
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { after, before, describe, it } from 'mocha';
 import {
-  createDataplane,
   type Dataplane,
   type DataplaneEvent,
-  type Endpoint,
   type PathSpec,
   type RemoteSpec,
   SRTP_SUITES,
   type SrtpKey,
   type SrtpSuite,
 } from '../../../media/dataplane/mod.ts';
+import { closePlane, LOCAL, openPlane, UdpPeers } from '../../support/planes.ts';
 import { until } from '../../support/until.ts';
 import { rtp } from '../../support/rtp.ts';
 
 const PLAIN: RemoteSpec = { learning: 'delayed', strictSource: false, rtcpMux: false, crypto: { type: 'none' } };
-const LOCAL = '127.0.0.1';
 
 describe('who is heard on the packet path, and what passes', function () {
   this.timeout(20_000);
   let plane: Dataplane;
-  const peers: Socket[] = [];
+  const peers = new UdpPeers();
   const events: DataplaneEvent[] = [];
 
   before(() => {
-    plane = createDataplane({
-      interfaces: [{ name: 'lo', address: LOCAL, advertised: LOCAL }],
-      portMin: 18_200,
-      portMax: 18_299,
-      webrtcPort: 17_997,
-      threads: 2,
-    });
+    plane = openPlane(18_200, 18_299, 17_997, 2);
     plane.onEvent((event) => events.push(event));
   });
 
   after(async () => {
-    for (const socket of peers) socket.close();
-    const { endpoints, paths, portsInUse, nativeBytes } = plane.totals();
-    await plane.close();
-    assert.deepEqual(
-      { endpoints, paths, portsInUse, nativeBytes },
-      { endpoints: 0, paths: 0, portsInUse: 0, nativeBytes: 0 },
-    );
+    peers.close();
+    await closePlane(plane);
   });
 
-  async function peer() {
-    const socket = createSocket('udp4');
-    peers.push(socket);
-    socket.bind(0, LOCAL);
-    await once(socket, 'listening');
-    const heard: Buffer[] = [];
-    socket.on('message', (packet: Buffer) => heard.push(packet));
-    const at = { address: LOCAL, port: socket.address().port };
-    return { at, heard, send: (packet: Buffer, to: Endpoint) => socket.send(packet, to.rtp.port, LOCAL) };
-  }
+  const peer = () => peers.open();
 
   /** a → ea → eb → b. */
   async function call(path: PathSpec, remote: Partial<RemoteSpec> = {}) {
@@ -75,9 +51,9 @@ describe('who is heard on the packet path, and what passes', function () {
 
   it('tells whom it has taken to and whom it refuses, and remembers it', async () => {
     using c = await call({ mode: 'relay' }, { learning: 'immediate' });
-    c.a.send(rtp({ sequence: 1 }), c.ea);
+    c.a.send(rtp({ sequence: 1 }), c.ea.rtp);
     await until('the first packet', () => c.b.heard.length === 1, 2000);
-    for (let i = 0; i < 50; i++) c.stranger.send(rtp({ sequence: 100 + i, ssrc: 99 }), c.ea);
+    for (let i = 0; i < 50; i++) c.stranger.send(rtp({ sequence: 100 + i, ssrc: 99 }), c.ea.rtp);
     await until('50 drops', () => c.ea.stats().dropped['unknown-source'] === 50, 2000);
     await until('both events', () => events.filter(({ endpoint }) => endpoint === c.ea.id).length >= 3, 2000);
     const mine = events.filter(({ endpoint }) => endpoint === c.ea.id);
@@ -118,9 +94,9 @@ describe('who is heard on the packet path, and what passes', function () {
 
   it('does not let a crowd of strangers fill its memory', async () => {
     using c = await call({ mode: 'relay' }, { learning: 'immediate' });
-    c.a.send(rtp({ sequence: 1 }), c.ea);
+    c.a.send(rtp({ sequence: 1 }), c.ea.rtp);
     await until('the first packet', () => c.b.heard.length === 1, 2000);
-    for (let i = 0; i < 12; i++) (await peer()).send(rtp({ sequence: i, ssrc: i }), c.ea);
+    for (let i = 0; i < 12; i++) (await peer()).send(rtp({ sequence: i, ssrc: i }), c.ea.rtp);
     await until('12 drops', () => c.ea.stats().dropped['unknown-source'] === 12, 2000);
     const { source } = c.ea.stats();
     assert.equal(source?.refused.length, 8);
@@ -129,15 +105,12 @@ describe('who is heard on the packet path, and what passes', function () {
 
   it('delayed: a stranger that speaks first makes room for the host that signaling comes from', async () => {
     using c = await call({ mode: 'relay' }, { signaling: '127.0.0.2', rtp: { address: '127.0.0.3', port: 9 } });
-    c.stranger.send(rtp({ sequence: 1, ssrc: 99 }), c.ea);
+    c.stranger.send(rtp({ sequence: 1, ssrc: 99 }), c.ea.rtp);
     await until('the stranger', () => c.b.heard.length === 1, 2000);
-    const party = createSocket('udp4');
-    peers.push(party);
-    party.bind(0, '127.0.0.2');
-    await once(party, 'listening');
-    party.send(rtp({ sequence: 1 }), c.ea.rtp.port, LOCAL);
+    const party = await peers.open('127.0.0.2', LOCAL);
+    party.send(rtp({ sequence: 1 }), c.ea.rtp);
     await until('the party', () => c.b.heard.length === 2, 2000);
-    c.stranger.send(rtp({ sequence: 2, ssrc: 99 }), c.ea);
+    c.stranger.send(rtp({ sequence: 2, ssrc: 99 }), c.ea.rtp);
     await until('a drop', () => c.ea.stats().dropped['unknown-source'] === 1, 2000);
     assert.equal(c.ea.stats().remoteRtp?.address, '127.0.0.2');
     assert.deepEqual(
@@ -155,9 +128,9 @@ describe('who is heard on the packet path, and what passes', function () {
     const listens = await peer();
     c.ea.configure({ ...PLAIN, learning: 'asymmetric', rtp: listens.at });
     plane.setPath(c.eb, c.ea, { mode: 'relay' });
-    c.a.send(rtp({ sequence: 1 }), c.ea);
+    c.a.send(rtp({ sequence: 1 }), c.ea.rtp);
     await until('what a sends', () => c.b.heard.length === 1, 2000);
-    c.b.send(rtp({ sequence: 5 }), c.eb);
+    c.b.send(rtp({ sequence: 5 }), c.eb.rtp);
     await until('what b sends', () => listens.heard.length === 1, 2000);
     assert.equal(c.a.heard.length, 0);
   });
@@ -167,7 +140,7 @@ describe('who is heard on the packet path, and what passes', function () {
     using c = await call({ mode: 'relay' });
     let sequence = 0;
     const send = (pt: number) =>
-      c.a.send(rtp({ pt, sequence: ++sequence, payload: Buffer.from([5, 0x8a, 3, 32]) }), c.ea);
+      c.a.send(rtp({ pt, sequence: ++sequence, payload: Buffer.from([5, 0x8a, 3, 32]) }), c.ea.rtp);
     const next = async (what: string) => {
       const already = c.b.heard.length;
       await until(what, () => c.b.heard.length > already, 2000);
@@ -201,7 +174,7 @@ describe('who is heard on the packet path, and what passes', function () {
       for (let i = 1; i <= 6; i++) {
         const end = i > 3 ? 0x80 : 0;
         const payload = Buffer.from([digit, end | 10, (i * 160) >> 8, (i * 160) & 255]);
-        c.a.send(rtp({ pt: 96, sequence: timestamp + i, timestamp, payload }), c.ea);
+        c.a.send(rtp({ pt: 96, sequence: timestamp + i, timestamp, payload }), c.ea.rtp);
       }
     }
     await until('all packets', () => c.b.heard.length === 12, 2000);
@@ -229,7 +202,7 @@ describe('who is heard on the packet path, and what passes', function () {
       plain.eb.configure({ ...PLAIN, rtp: secret.ea.rtp, crypto: sdes(1, 2) });
       secret.ea.configure({ ...PLAIN, rtp: plain.eb.rtp, crypto: sdes(2, 1) });
       const packet = rtp({ sequence: 3, payload: Buffer.from('a secret of twenty..') });
-      plain.a.send(packet, plain.ea);
+      plain.a.send(packet, plain.ea.rtp);
       await until(suite, () => secret.b.heard.length === 1, 2000);
       assert.deepEqual(secret.b.heard[0], packet);
       assert.throws(

@@ -1,34 +1,13 @@
 // budget: 40 s, beside others
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { describe, it } from 'mocha';
-import { createDataplane, type Learning, type RemoteSpec } from '../../../media/dataplane/mod.ts';
+import type { Learning, RemoteSpec } from '../../../media/dataplane/mod.ts';
+import { random } from '../../support/mutate.ts';
+import { openPlane, UdpPeers } from '../../support/planes.ts';
 import { rtp } from '../../support/rtp.ts';
 import { until } from '../../support/until.ts';
 
-const LOCAL = '127.0.0.1';
 const ROUNDS = 100;
-
-/** Seeded, so that a failure comes again (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-async function peer() {
-  const socket = createSocket('udp4');
-  socket.bind(0, LOCAL);
-  await once(socket, 'listening');
-  const heard: Buffer[] = [];
-  socket.on('message', (packet: Buffer) => heard.push(packet));
-  return { socket, heard, at: { address: LOCAL, port: socket.address().port } };
-}
 
 describe('a third party sprays RTP, RTCP, STUN and DTLS at every open port', function () {
   this.timeout(30_000);
@@ -36,14 +15,9 @@ describe('a third party sprays RTP, RTCP, STUN and DTLS at every open port', fun
   for (const learning of ['off', 'immediate', 'delayed', 'heuristic'] as const satisfies readonly Learning[]) {
     for (const secure of [false, true]) {
       it(`${learning}, ${secure ? 'SRTP' : 'plain'}: hears nothing, is not heard, and is counted`, async () => {
-        const plane = createDataplane({
-          interfaces: [{ name: 'lo', address: LOCAL, advertised: LOCAL }],
-          portMin: 18_300,
-          portMax: 18_319,
-          webrtcPort: 17_996,
-          threads: 1,
-        });
-        const [a, b, stranger] = [await peer(), await peer(), await peer()];
+        const plane = openPlane(18_300, 18_319, 17_996);
+        const peers = new UdpPeers();
+        const [a, b, stranger] = [await peers.open(), await peers.open(), await peers.open()];
         try {
           const open = (socket: 'pair' | 'shared') =>
             plane.openEndpoint({
@@ -77,11 +51,10 @@ describe('a third party sprays RTP, RTCP, STUN and DTLS at every open port', fun
           plane.setPath(far, near, path);
           plane.setPath(near, far, path);
           plane.setPath(eb, ea, path);
-          const next = random(learning.length * 2 + Number(secure));
-          const bytes = (length: number) => Buffer.from(Array.from({ length }, () => Math.floor(next() * 256)));
+          const pick = random(learning.length * 2 + Number(secure));
+          const bytes = (length: number) => Buffer.from(Array.from({ length }, () => pick(256)));
           const shots = [
-            () =>
-              rtp({ sequence: Math.floor(next() * 65_536), ssrc: Math.floor(next() * 2 ** 32), payload: bytes(40) }),
+            () => rtp({ sequence: pick(65_536), ssrc: pick(2 ** 32), payload: bytes(40) }),
             () => Buffer.concat([Buffer.from([0x81, 201, 0, 7]), bytes(28)]),
             () => Buffer.concat([Buffer.from([0, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42]), bytes(24)]),
             () => Buffer.concat([Buffer.from([22, 254, 253]), bytes(60)]),
@@ -91,12 +64,12 @@ describe('a third party sprays RTP, RTCP, STUN and DTLS at every open port', fun
             rtcp ? [port, rtcp.port] : [port],
           );
           for (let i = 0; i < ROUNDS; i++) {
-            a.socket.send(rtp({ sequence: i, payload: Buffer.from(`a${i}`) }), ea.rtp.port, LOCAL);
-            b.socket.send(rtp({ sequence: i, ssrc: 8, payload: Buffer.from(`b${i}`) }), near.rtp.port, LOCAL);
+            a.send(rtp({ sequence: i, payload: Buffer.from(`a${i}`) }), ea.rtp);
+            b.send(rtp({ sequence: i, ssrc: 8, payload: Buffer.from(`b${i}`) }), near.rtp);
             // The parties speak first: before their first packet nobody can tell them from a stranger.
             if (i === 0) await until('both directions', () => a.heard.length + b.heard.length === 2, 2000, 5);
             for (const port of ports) {
-              for (const shot of shots) stranger.socket.send(shot(), port, LOCAL);
+              for (const shot of shots) stranger.send(shot(), { port });
             }
             await new Promise((resolve) => setTimeout(resolve, 10));
           }
@@ -106,13 +79,13 @@ describe('a third party sprays RTP, RTCP, STUN and DTLS at every open port', fun
           assert.deepEqual(spoken(b.heard), said('a'));
           assert.deepEqual(spoken(a.heard), said('b'));
           assert.equal(stranger.heard.length, 0);
+          const drops = () => Object.values(plane.totals().dropped).reduce((sum, count) => sum + count, 0);
+          await until('every shot counted', () => drops() >= ROUNDS * ports.length * shots.length * 0.95, 1000);
           const { dropped } = plane.totals();
-          const drops = Object.values(dropped).reduce((sum, count) => sum + count, 0);
-          await until('every shot counted', () => drops >= ROUNDS * ports.length * shots.length * 0.95, 1000);
           for (const reason of ['unknown-source', 'malformed', 'ice']) assert.ok((dropped[reason] ?? 0) > 0, reason);
           assert.ok(ea.stats().source?.refused.some(({ from }) => from.port === stranger.at.port));
         } finally {
-          for (const { socket } of [a, b, stranger]) socket.close();
+          peers.close();
           await plane.close();
         }
       });

@@ -7,8 +7,8 @@ import { createRequire } from 'node:module';
 import { connect } from 'node:net';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { WebSocket } from 'ws';
-import { DtmfLog, NgHttpServer, NgTcpServer, NgUdpServer, Webhook, type MediaEvent } from '../../../media/ng/mod.ts';
-import { ANSWER, OFFER, realService, soon } from './node.ts';
+import { DtmfLog, Webhook, type MediaEvent, type NgTcpServer } from '../../../media/ng/mod.ts';
+import { ANSWER, DTMF, OFFER, realService, serve, soon } from './node.ts';
 
 const BASE = 18_600;
 const UDP = 17_980;
@@ -29,17 +29,6 @@ const { Client, TcpClient, WsClient } = createRequire(import.meta.url)('rtpengin
   new (options?: object) => StockClient & Record<string, Method>
 >;
 
-const DTMF: MediaEvent = {
-  type: 'dtmf',
-  callId: 'x',
-  tag: 'f',
-  tags: ['t', 'f'],
-  sourceAddress: '127.0.1.1',
-  event: 5,
-  durationMs: 80,
-  volume: 10,
-};
-
 describe('stock clients', () => {
   let node: ReturnType<typeof realService>;
   let tcp: NgTcpServer;
@@ -47,16 +36,9 @@ describe('stock clients', () => {
 
   before(async () => {
     node = realService(BASE, { pushDtmf: (frame, except) => tcp.pushAll(frame, except) });
-    const udp = await NgUdpServer.open(`127.0.0.1:${UDP}`, node.service);
-    tcp = await NgTcpServer.open(`127.0.0.1:${TCP}`, node.service);
-    const http = await NgHttpServer.open(`127.0.0.1:${HTTP}`, node.service);
-    closing.push(
-      () => node.plane.close(),
-      () => node.manager.close(),
-      () => udp.close(),
-      () => tcp.close(),
-      () => http.close(),
-    );
+    const served = await serve(node, { udp: UDP, tcp: TCP, http: HTTP });
+    tcp = served.tcp;
+    closing.push(...served.closing);
   });
 
   after(async () => {

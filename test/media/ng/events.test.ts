@@ -5,18 +5,8 @@ import { Outbox } from '../../../media/ng/events/outbox.ts';
 import { inspectCall } from '../../../media/ng/events/watch.ts';
 import { meanOpinionScore, StreamQuality } from '../../../media/ng/quality.ts';
 import type { EndpointStats } from '../../../media/dataplane/mod.ts';
-import { ANSWER, OFFER, pureService } from './node.ts';
+import { ANSWER, DTMF, OFFER, pureService } from './node.ts';
 
-const DTMF: MediaEvent = {
-  type: 'dtmf',
-  callId: 'x',
-  tag: 'f',
-  tags: ['t', 'f'],
-  sourceAddress: '127.0.1.1',
-  event: 5,
-  durationMs: 80,
-  volume: 10,
-};
 const NOW = 1_795_193_590_400;
 
 /** A call of which every event can be said, and a connection that listens. */

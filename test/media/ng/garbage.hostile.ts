@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'mocha';
 import { WebSocket } from 'ws';
-import { NgHttpServer, NgTcpServer, NgUdpServer, type CommandResult } from '../../../media/ng/mod.ts';
+import type { CommandResult } from '../../../media/ng/mod.ts';
 import { bencodeBytes } from '../../../vocabulary/mod.ts';
 import { mutate, random } from '../../support/mutate.ts';
-import { ANSWER, OFFER, realService, soon } from './node.ts';
+import { ANSWER, OFFER, realService, serve, soon } from './node.ts';
 
 const SEED = 20_261_121;
 const UDP = 17_970;
@@ -27,16 +27,7 @@ describe('ng under 16,000 mutated messages', function () {
   before(async () => {
     results = [];
     node = realService(18_900, { onResult: (result) => results.push(result) });
-    const udp = await NgUdpServer.open(`127.0.0.1:${UDP}`, node.service);
-    const tcp = await NgTcpServer.open(`127.0.0.1:${TCP}`, node.service);
-    const http = await NgHttpServer.open(`127.0.0.1:${HTTP}`, node.service);
-    closing.push(
-      () => node.plane.close(),
-      () => node.manager.close(),
-      () => udp.close(),
-      () => tcp.close(),
-      () => http.close(),
-    );
+    closing.push(...(await serve(node, { udp: UDP, tcp: TCP, http: HTTP })).closing);
   });
 
   after(async () => {

@@ -1,5 +1,13 @@
 import { createDataplane, type Dataplane } from '../../../media/dataplane/mod.ts';
-import { NgService, type Operations, type ServiceOptions } from '../../../media/ng/mod.ts';
+import {
+  NgHttpServer,
+  NgService,
+  NgTcpServer,
+  NgUdpServer,
+  type MediaEvent,
+  type Operations,
+  type ServiceOptions,
+} from '../../../media/ng/mod.ts';
 import { SessionManager, type NodeLoad } from '../../../media/session/mod.ts';
 import type { DataplaneTotals } from '../../../media/dataplane/mod.ts';
 import { until } from '../../support/until.ts';
@@ -95,6 +103,23 @@ export function realService(
   plane.onEvent((event) => service.dataplaneEvent(event));
   return { plane, manager, service };
 }
+
+/** Its ng servers on loopback; a test closes what is in the list, the last first. */
+export async function serve(
+  { service, plane, manager }: ReturnType<typeof realService>,
+  ports: { readonly udp: number; readonly tcp: number; readonly http: number },
+): Promise<{ readonly tcp: NgTcpServer; readonly closing: (() => unknown)[] }> {
+  const udp = await NgUdpServer.open(`127.0.0.1:${ports.udp}`, service);
+  const tcp = await NgTcpServer.open(`127.0.0.1:${ports.tcp}`, service);
+  const http = await NgHttpServer.open(`127.0.0.1:${ports.http}`, service);
+  const servers = [udp, tcp, http].map((server) => () => server.close());
+  return { tcp, closing: [() => plane.close(), () => manager.close(), ...servers] };
+}
+
+export const DTMF: MediaEvent = {
+  ...{ type: 'dtmf', callId: 'x', tag: 'f', tags: ['t', 'f'], sourceAddress: '127.0.1.1' },
+  ...{ event: 5, durationMs: 80, volume: 10 },
+};
 
 export const OFFER = [
   'v=0',

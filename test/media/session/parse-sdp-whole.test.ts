@@ -6,6 +6,7 @@ import { cutSdp, joinSdp } from '../../../media/session/sdp-text.ts';
 import { readdirSync } from 'node:fs';
 import { ANSWERS, OFFERS } from '../../fuzz/targets/sdp-texts.ts';
 import { readTranscript } from '../ng/transcript.ts';
+import { random } from '../../support/mutate.ts';
 
 const folder = new URL('../ng/transcripts/', import.meta.url);
 const texts = [
@@ -55,23 +56,11 @@ function kept(part: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(part).filter(([key]) => !OTHERS.has(key)));
 }
 
-/** Mulberry32: the same mutations every time. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const LETTERS = ' :/0-1a=*|;\r\n\u2028é';
 
 /** Lines twice, away, elsewhere, or with a letter changed. */
-function mutated(text: string, next: () => number): string {
+function mutated(text: string, pick: (below: number) => number): string {
   const lines = text.split('\r\n');
-  const pick = (length: number) => Math.floor(next() * length);
   for (let turns = pick(4); turns >= 0; turns--) {
     const at = 1 + pick(Math.max(1, lines.length - 1));
     const line = lines[at] ?? '';
@@ -100,9 +89,9 @@ describe('SDP read line by line', () => {
   });
 
   it('and of texts with mistakes', () => {
-    const next = random(7);
+    const pick = random(7);
     let good = 0;
-    for (let i = 0; i < 3000; i++) if (check(mutated(texts[i % texts.length] as string, next))) good++;
+    for (let i = 0; i < 3000; i++) if (check(mutated(texts[i % texts.length] as string, pick))) good++;
     assert.ok(good > 1000, String(good));
   });
 });

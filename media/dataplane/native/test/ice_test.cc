@@ -9,19 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "../net/check_budget.h"
 #include "../net/ice_agent.h"
 
 using namespace causeway;
 
 namespace {
-
-int failures = 0;
-
-void check(bool ok, const std::string& what) {
-  std::printf("%s %s\n", ok ? "ok  " : "FAIL", what.c_str());
-  if (!ok) failures++;
-}
 
 Address at(const std::string& host, uint16_t port) {
   Address out;
@@ -454,6 +448,5 @@ int main() {
   components();
   transactions();
   budget();
-  std::printf("%d failed\n", failures);
-  return failures == 0 ? 0 : 1;
+  return checked();
 }

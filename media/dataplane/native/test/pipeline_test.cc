@@ -11,17 +11,11 @@
 #include "../core/g711.h"
 #include "../core/rtp.h"
 #include "../core/transcoder.h"
+#include "check.h"
 
 using namespace causeway;
 
 namespace {
-
-int failures = 0;
-
-void check(bool ok, const char* what, double value) {
-  std::printf("%s %s (%.3f)\n", ok ? "ok  " : "FAIL", what, value);
-  if (!ok) failures++;
-}
 
 PayloadFormat pcmu() { return {0, Codec::kPcmu, 8000, 1, 20, 0, true, false, 48000}; }
 PayloadFormat opus() { return {111, Codec::kOpus, 48000, 2, 20, 0, true, false, 48000}; }
@@ -321,6 +315,5 @@ int main() {
       check(r.firstRunning.bufferedMs <= r.firstRunning.targetDelayMs + 40, (name + ": buffered at the end, ms").c_str(), r.firstRunning.bufferedMs);
     }
   }
-  std::printf("%d failed\n", failures);
-  return failures == 0 ? 0 : 1;
+  return checked();
 }

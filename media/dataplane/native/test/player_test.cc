@@ -13,18 +13,13 @@
 #include "../core/rtp.h"
 #include "../core/stream_rewrite.h"
 #include "../core/transcoder.h"
+#include "check.h"
 
 using namespace causeway;
 
 namespace {
 
-int failures = 0;
 size_t allocations = 0;
-
-void check(bool ok, const std::string& what, double value) {
-  std::printf("%s %s (%.3f)\n", ok ? "ok  " : "FAIL", what.c_str(), value);
-  if (!ok) failures++;
-}
 
 constexpr Micros kMs = 1000;
 
@@ -381,6 +376,5 @@ int main() {
   numbers();
   keys();
   steadyState();
-  std::printf("%d failed\n", failures);
-  return failures == 0 ? 0 : 1;
+  return checked();
 }

@@ -11,17 +11,11 @@
 
 #include "../net/ports.h"
 #include "../net/request_batch.h"
+#include "check.h"
 
 using namespace causeway;
 
 namespace {
-
-int failures = 0;
-
-void check(bool ok, const std::string& what) {
-  std::printf("%s %s\n", ok ? "ok  " : "FAIL", what.c_str());
-  if (!ok) failures++;
-}
 
 sockaddr_storage boundTo(int fd) {
   sockaddr_storage at;
@@ -147,5 +141,5 @@ int main() {
   refusals();
   endings();
   addresses();
-  return failures == 0 ? 0 : 1;
+  return checked();
 }

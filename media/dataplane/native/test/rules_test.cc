@@ -12,17 +12,11 @@
 #include "../net/deadlines.h"
 #include "../net/dtls.h"
 #include "../net/source_learner.h"
+#include "check.h"
 
 using namespace causeway;
 
 namespace {
-
-int failures = 0;
-
-void check(bool ok, const std::string& what) {
-  std::printf("%s %s\n", ok ? "ok  " : "FAIL", what.c_str());
-  if (!ok) failures++;
-}
 
 Address at(const char* host, uint16_t port) {
   Address out;
@@ -380,6 +374,5 @@ int main() {
   deadlines();
   handshake();
   bundles();
-  std::printf("%d failed\n", failures);
-  return failures == 0 ? 0 : 1;
+  return checked();
 }

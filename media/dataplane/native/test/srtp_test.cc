@@ -7,19 +7,13 @@
 
 #include "../core/rtp.h"
 #include "../net/srtp.h"
+#include "check.h"
 
 using namespace causeway;
 
 namespace {
 
 using Bytes = std::vector<uint8_t>;
-int failures = 0;
-
-void check(bool ok, const std::string& what) {
-  std::printf("%s %s\n", ok ? "ok  " : "FAIL", what.c_str());
-  if (!ok) failures++;
-}
-
 Bytes hex(const std::string& text) {
   Bytes out;
   for (size_t i = 0; i + 1 < text.size(); i += 2) out.push_back(static_cast<uint8_t>(std::stoi(text.substr(i, 2), nullptr, 16)));
@@ -263,6 +257,5 @@ int main() {
   sessions();
   parameters();
   runs();
-  std::printf("%d failed\n", failures);
-  return failures == 0 ? 0 : 1;
+  return checked();
 }
