@@ -31,7 +31,7 @@ struct Client {
   explicit Client(const std::string& host) {
     Address any;
     Address::parse(host, 0, any);
-    fd = bindUdp(any);
+    fd = bindUdp(any, 0);
   }
   ~Client() { ::close(fd); }
   void ask(const std::string& text, const sockaddr_storage& to) {

@@ -114,7 +114,7 @@ int main() {
     plane->setPath(b.id, w.id, PathSpec{}, failure);
     // A second line on the transport of b, which hears what w is sent.
     Dataplane::Opened rider;
-    EndpointSpec carried{SocketKind::kCarried, "lo", "call" + std::to_string(round), std::nullopt, false, b.id};
+    EndpointSpec carried{SocketKind::kCarried, "lo", "call" + std::to_string(round), std::nullopt, IceRole::kLite, false, b.id};
     BundleSpec bundle;
     bundle.lines.resize(2);
     bundle.lines[0].endpoint = b.id;
