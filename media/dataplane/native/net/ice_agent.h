@@ -58,7 +58,7 @@ class IceAgent {
   enum class Answer : uint8_t { kStray, kHeard, kProven };
   enum class Failure : uint8_t { kNone, kNoPair, kConsent };
 
-  // `role`: what offer and answer say; a conflict may turn it.
+  // `controlling`: as offer and answer have it; a conflict may turn it.
   IceAgent(uint64_t endpoint, bool controlling, uint64_t seed) : endpoint_(endpoint), controlling_(controlling), random_(seed) { tieBreaker_ = random(); }
 
   // What signaling knows of the peer. Other names of ours or of the peer restart: media goes on over the pair that was

@@ -54,6 +54,7 @@ void Worker::configureIce(Endpoint& endpoint, const RemoteSpec& before, Micros n
   peer.family = familyOf(endpoint.rtpFd);
   peer.candidates = remote.candidates;
   counters_.iceCandidatesRefused.add(endpoint.agent->update(peer, now));
+  endpoint.remote.candidates = {};  // the agent has them
   if (fresh) {
     // Checks may come before the answer that says whose they are.
     for (const Endpoint::Checked& checked : endpoint.checked) {

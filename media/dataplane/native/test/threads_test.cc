@@ -61,7 +61,7 @@ int main() {
   auto clip = std::make_shared<Clip>();
   clip->samples.assign(160, 1000);
   Dataplane::Failure failure;
-  int nominated = 0;
+  int answered = 0;
   for (int round = 0; round < 60; round++) {
     Dataplane::Opened a;
     Dataplane::Opened b;
@@ -175,7 +175,7 @@ int main() {
     plane->stats(a.id, stats);
     EndpointStats checked;
     plane->stats(v.id, checked);
-    if (checked.ice && checked.ice->state == std::string("completed")) nominated++;
+    if (checked.ice && checked.ice->answers > 0) answered++;
     plane->totals();
     plane->idle(10);
     if (recording != 0) {
@@ -207,8 +207,8 @@ int main() {
     std::printf("FAIL nothing that was played has ended\n");
     return 1;
   }
-  if (nominated == 0) {
-    std::printf("FAIL no pair was nominated\n");
+  if (answered == 0) {
+    std::printf("FAIL no check of ICE was answered\n");
     return 1;
   }
   std::printf("ok   %llu packets, %llu events\n", static_cast<unsigned long long>(totals.packetsReceived), static_cast<unsigned long long>(events.load()));
