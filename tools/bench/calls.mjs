@@ -8,13 +8,18 @@ const WINDOW = 32;
 const WARM_UP_CALLS = 10_000;
 const RATIO_BAR = 1.2;
 
-/** `standing`: all offers and answers first, then all deletes. `passing`: each call is deleted once it is answered. */
+const ROUNDS = 3;
+
+/** All offers and answers first and then all deletes, several times; last, each call is deleted once it is answered. */
 const PHASES = [
   { phase: 'warm-up', steps: 'oad', calls: () => WARM_UP_CALLS },
-  { phase: 'offer+answer', steps: 'oa', calls: (count) => count, tag: 'standing' },
-  { phase: 'delete', steps: 'd', calls: (count) => count, tag: 'standing' },
+  ...Array.from({ length: ROUNDS }, (_, round) => [
+    { phase: 'offer+answer', steps: 'oa', calls: (count) => count, tag: `standing${round}` },
+    { phase: 'delete', steps: 'd', calls: (count) => count, tag: `standing${round}` },
+  ]).flat(),
   { phase: 'offer+answer+delete', steps: 'oad', calls: (count) => 3 * count },
 ];
+const NAMES = [...new Set(PHASES.map(({ phase }) => phase))];
 
 export async function calls({
   full,
@@ -34,7 +39,7 @@ export async function calls({
           runs.push({ peer: name, mode, ...run });
           console.log(`${name} ${mode} ${run.phase}: ${digits(run.callsPerS)} calls/s`);
         }
-  const cells = modes.flatMap((mode) => PHASES.map(({ phase }) => ({ mode, phase })));
+  const cells = modes.flatMap((mode) => NAMES.map((phase) => ({ mode, phase })));
   const results = cells.flatMap((cell) => peers.map((peer) => summary(peer, cell, runs)));
   const ratios = cells.map(({ mode, phase }) => {
     const of = (peer) => results.find((r) => r.peer === peer && r.mode === mode && r.phase === phase);
