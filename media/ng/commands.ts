@@ -1,7 +1,6 @@
 import type { Bencode } from '../../vocabulary/mod.ts';
 import {
   explain,
-  readFlags,
   SessionError,
   sharedFlags,
   text,
@@ -152,7 +151,7 @@ const CALL_COMMANDS: Readonly<Partial<Record<CommandName, CallCommand>>> = {
     const delay = manager.draining ? 0 : asked >= 0 ? asked : context.deleteDelaySeconds;
     const at = delay === 0 ? undefined : now + Math.min(delay, MAX_DELAY_SECONDS) * 1000;
     const newer = manager.dialect === '26';
-    const { flags } = readFlags(message, manager.dialect);
+    const { flags } = sharedFlags(message, manager.dialect);
     const removed = manager.remove(callId, whichOf(message, !newer || flags.has('to-tag')), at);
     if (!removed) {
       // Whoever deletes twice has what it wants; `fatal` says that it wants to know.

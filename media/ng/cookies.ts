@@ -1,5 +1,7 @@
+import { KeptReplies } from './kept-replies.ts';
+
 const SWAP_MS = 30_000;
-/** What an entry costs beside its bytes, as measured: a key, a buffer and a place in a map. Most replies are shorter. */
+/** What an entry costs at most beside its bytes: a key and a place in a map. */
 const ENTRY_BYTES = 300;
 
 /**
@@ -11,10 +13,8 @@ const ENTRY_BYTES = 300;
 export class ReplyCache {
   readonly #maxBytes: number;
   readonly #maxWaiting: number;
-  #young = new Map<string, Buffer>();
-  #old = new Map<string, Buffer>();
-  #youngBytes = 0;
-  #oldBytes = 0;
+  #young = new KeptReplies();
+  #old = new KeptReplies();
   #swappedAt = 0;
   readonly #working = new Map<string, ((reply: Buffer) => void)[]>();
   #waiting = 0;
@@ -31,7 +31,7 @@ export class ReplyCache {
   }
 
   get bytes(): number {
-    return this.#youngBytes + this.#oldBytes;
+    return this.#young.bytes + this.#old.bytes;
   }
 
   /** The reply that was given; `working` when there is none yet. `now`: ms of any clock. */
@@ -69,12 +69,12 @@ export class ReplyCache {
   keep(key: string, reply: Buffer, now: number): void {
     this.#swap(now);
     const bytes = reply.length + key.length + ENTRY_BYTES;
-    if (this.#youngBytes + bytes > this.#maxBytes / 2) {
+    if (this.#young.bytes + bytes > this.#maxBytes / 2) {
       this.counters.forgotten += this.#old.size;
       this.#turn(now);
     }
     this.#young.set(key, reply);
-    this.#youngBytes += bytes;
+    this.#young.bytes += bytes;
     this.finish(key, reply);
   }
 
@@ -86,9 +86,7 @@ export class ReplyCache {
 
   #turn(now: number): void {
     this.#old = this.#young;
-    this.#oldBytes = this.#youngBytes;
-    this.#young = new Map();
-    this.#youngBytes = 0;
+    this.#young = new KeptReplies();
     this.#swappedAt = now;
   }
 }

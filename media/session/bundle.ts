@@ -88,9 +88,16 @@ export interface Bundles {
   readonly order: readonly number[];
 }
 
+const NONE: readonly number[] = [];
+
 export function bundlesOf(dialogue: Dialogue, from: 'a' | 'b', remote: RemoteSdp, flags: MediaFlags): Bundles {
   const to = from === 'a' ? 'b' : 'a';
   const { lines } = dialogue;
+  const { group, media: all } = remote;
+  const { a, b } = dialogue;
+  // Most calls: nobody speaks of a group.
+  if (group.length + a.group.length + b.group.length === 0 && !a.carrier && !b.carrier)
+    return { media: all, ofAnswerer: NONE, ofOfferer: NONE, order: all.map((_, index) => index) };
   const open = (index: number) =>
     remote.media[index]?.rejected === false &&
     lines[index]?.[from].remote?.rejected === false &&

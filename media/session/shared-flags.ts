@@ -28,9 +28,8 @@ export function sharedFlagsCounters(): CacheCounters {
  * nothing else. The calls share the answer. Never throws.
  */
 export function sharedFlags(command: Readonly<Record<string, Bencode>>, dialect: Dialect = '10.5'): MediaFlags {
-  const asked: Bencode[] = [dialect];
-  for (const key in command) if (!OF_THE_CALL.has(key)) asked.push(key, command[key] as Bencode);
-  const key = JSON.stringify(asked);
+  let key: string = dialect;
+  for (const name in command) if (!OF_THE_CALL.has(name)) key += ` ${name.length}:${name}${spelledOut(command[name])}`;
   let flags = known.get(key);
   if (!flags) {
     const { label: _label, 'received-from': _from, ...common } = command;
@@ -39,6 +38,12 @@ export function sharedFlags(command: Readonly<Record<string, Bencode>>, dialect:
     known.set(key, flags);
   }
   return withOwn(flags, command);
+}
+
+/** Different values have different texts. */
+function spelledOut(value: Bencode | undefined): string {
+  if (typeof value === 'string') return `${value.length}:${value}`;
+  return JSON.stringify(value);
 }
 
 function withOwn(flags: MediaFlags, { label, 'received-from': from }: Readonly<Record<string, Bencode>>): MediaFlags {

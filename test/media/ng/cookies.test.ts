@@ -10,8 +10,8 @@ describe('replies that are kept for requests sent again', () => {
     const replies = new ReplyCache();
     replies.keep('a 1', reply, 100_000);
     replies.keep('a 2', reply, 129_999);
-    assert.equal(replies.find('a 1', 130_000), reply);
-    assert.equal(replies.find('a 2', 159_000), reply);
+    assert.deepEqual(replies.find('a 1', 130_000), reply);
+    assert.deepEqual(replies.find('a 2', 159_000), reply);
     assert.equal(replies.find('a 2', 160_001), undefined);
     assert.equal(replies.find('b 1', 100_000), undefined);
   });
@@ -25,13 +25,22 @@ describe('replies that are kept for requests sent again', () => {
     assert.equal(replies.bytes, reply.length + 3 + 300);
   });
 
+  it('are found whatever their size', () => {
+    const replies = new ReplyCache(16 << 20);
+    const sizes = [0, 1, 500_000, 700_000, 2_000_000, 17, (1 << 20) - 4, 1 << 20];
+    const all = sizes.map((size, n) => Buffer.alloc(size, n + 1));
+    for (const [n, bytes] of all.entries()) replies.keep(`a ${n}`, bytes, 100_000);
+    for (const [n, bytes] of all.entries())
+      assert.ok(bytes.equals(replies.find(`a ${n}`, 100_000) as Buffer), String(n));
+  });
+
   it('never hold more bytes than the bound, and the oldest go first', () => {
     const replies = new ReplyCache(10_000);
     for (let n = 0; n < 500; n++) {
       replies.keep(`a ${n}`, reply, 100_000 + n);
       assert.ok(replies.bytes <= 10_000);
     }
-    assert.equal(replies.find('a 499', 100_500), reply);
+    assert.deepEqual(replies.find('a 499', 100_500), reply);
     assert.equal(replies.find('a 0', 100_500), undefined);
     assert.ok(replies.counters.forgotten > 400);
   });
@@ -87,7 +96,7 @@ describe('a request that comes again while it is at work', () => {
     );
     assert.equal(replies.find('a 1', 0), 'working');
     replies.keep('a 1', reply, 0);
-    assert.equal(replies.find('a 1', 0), reply);
+    assert.deepEqual(replies.find('a 1', 0), reply);
     replies.begin('a 2');
     assert.equal(
       replies.wait('a 2', () => undefined),
