@@ -8,7 +8,7 @@ const WINDOW = 32;
 const WARM_UP_CALLS = 10_000;
 const RATIO_BAR = 1.2;
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 
 /** All offers and answers first and then all deletes, several times; last, each call is deleted once it is answered. */
 const PHASES = [
