@@ -62,7 +62,7 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
   const bundled = sdp.groups?.find(({ type }) => type.toUpperCase() === 'BUNDLE')?.mids ?? '';
   const group = [...new Set(bundled.split(/\s+/).filter(Boolean))];
   const tagged = sdp.media.find(({ mid }) => mid !== undefined && String(mid) === group[0]);
-  let named = false;
+  let unusable = false;
   const media = sdp.media.map((line, index): RemoteMedia => {
     const member = line.mid !== undefined && group.includes(String(line.mid));
     const written = line.connection?.ip ?? sdp.connection?.ip;
@@ -75,7 +75,8 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
     const carriage = carriageOf(line.protocol);
     const reachable = host !== undefined && isAddress(host);
     // Names are not looked up: who is to wait for whom? Refused when it is said, not when it is to be used.
-    if (!reachable && host !== undefined && !ice && !rejected && carriage !== 'other') named = true;
+    if (!reachable && host !== undefined && !ice && !rejected && carriage !== 'other') unusable = true;
+    if (ice && Math.max(Buffer.byteLength(ufrag), Buffer.byteLength(pwd)) > MAX_ICE_WORD) unusable = true;
     const rtp = nowhere || !reachable || rejected ? undefined : { address: host, port: line.port };
     const rtcpMux = line.rtcpMux !== undefined || (line.rtcp !== undefined && line.rtcp.port === line.port);
     const rtcp =
@@ -118,12 +119,14 @@ export function readSdp(text: SdpText, address?: string): RemoteSdp | undefined 
       sdes: (line.crypto ?? []).flatMap((crypto) => sdesOf(crypto.id, crypto.suite, crypto.config)),
     };
   });
-  if (named) return undefined;
+  if (unusable) return undefined;
   return { media, group };
 }
 
 export const MID_URI = 'urn:ietf:params:rtp-hdrext:sdes:mid';
 const MAX_SSRCS = 16;
+/** RFC 8839 §5.4. */
+const MAX_ICE_WORD = 256;
 const NO_SSRCS: readonly number[] = [];
 
 function midExtensionOf(ext: SessionDescription['media'][number]['ext']): number | undefined {

@@ -37,7 +37,7 @@ describe('commands of every kind in any order, with wishes and bodies that contr
         const reply = decodeBencode(answer.subarray(answer.indexOf(0x20) + 1)) as Keys;
         const reason = String(reply['error-reason'] ?? '');
         // What only the packet path finds wrong has been taken too far; what is an exception is a mistake of ours.
-        assert.doesNotMatch(reason, /Internal error|must be /, JSON.stringify(message));
+        assert.doesNotMatch(reason, /Internal error|must be /, `${reason} ${JSON.stringify(message)}`);
         const key = `${String(message['command'])} ${String(reply['result'])}`;
         results.set(key, (results.get(key) ?? 0) + 1);
       });

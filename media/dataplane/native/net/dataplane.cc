@@ -287,6 +287,11 @@ bool Dataplane::move(uint64_t id, const std::string& affinity, Failure& failure)
     failure = {"closed", "the endpoint is closed"};
     return false;
   }
+  // Lines of one transport are of one thread: they would all have to go at once.
+  if (endpoint->bundled) {
+    failure = {"bad-argument", "a bundled endpoint stays with its thread"};
+    return false;
+  }
   Worker* const to = workers_[std::hash<std::string>{}(affinity) % workers_.size()].get();
   endpoint->spec.affinity = affinity;
   if (to == endpoint->worker) return true;

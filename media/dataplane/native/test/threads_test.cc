@@ -146,6 +146,13 @@ int main() {
     usleep(10'000);
     // Every fourth call goes to the other thread, or the same one, with all that it has.
     if (round % 4 == 0) {
+      if (plane->move(b.id, "moved", failure)) {
+        std::printf("FAIL move: of a bundle\n");
+        return 1;
+      }
+      plane->setBundle(b.id, {}, failure);
+      plane->closeEndpoint(rider.id);
+      plane->setBundle(b.id, {}, failure);
       for (const uint64_t id : {a.id, b.id, w.id, spy.id}) {
         if (id != 0 && !plane->move(id, "moved" + std::to_string(round), failure)) {
           std::printf("FAIL move: %s\n", failure.message.c_str());
