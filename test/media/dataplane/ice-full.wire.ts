@@ -4,9 +4,11 @@ import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
-import { createDataplane, type Dataplane, type Endpoint, type RemoteSpec } from '../../../media/dataplane/mod.ts';
+import type { Dataplane, Endpoint, RemoteSpec } from '../../../media/dataplane/mod.ts';
 import { IcePeer } from '../../support/ice-peer.ts';
 import { bindingSuccess } from '../../support/stun.ts';
+import { closePlane, openPlane } from '../../support/planes.ts';
+import { rtp } from '../../support/rtp.ts';
 import { until } from '../../support/until.ts';
 
 const OURS = { ufrag: 'ourname1', pwd: 'our-password-0123456789ab' };
@@ -16,13 +18,7 @@ const ICE: RemoteSpec = { learning: 'off', strictSource: true, rtcpMux: true, cr
 const LEAST = Buffer.alloc(8);
 const MOST = Buffer.alloc(8, 0xff);
 
-function rtp(sequence: number, text: string): Buffer {
-  const header = Buffer.alloc(12);
-  header[0] = 0x80;
-  header.writeUInt16BE(sequence, 2);
-  header.writeUInt32BE(99, 8);
-  return Buffer.concat([header, Buffer.from(text)]);
-}
+const said = (sequence: number, text: string) => rtp({ sequence, ssrc: 99, payload: Buffer.from(text) });
 
 describe('an endpoint that is a full ICE agent', () => {
   let plane: Dataplane;
@@ -30,16 +26,10 @@ describe('an endpoint that is a full ICE agent', () => {
   let endpoints: Endpoint[];
 
   before(() => {
-    plane = createDataplane({
-      interfaces: [{ name: 'lo', address: '127.0.0.1', advertised: '127.0.0.1' }],
-      portMin: 17_540,
-      portMax: 17_579,
-      webrtcPort: 17_580,
-      threads: 1,
-    });
+    plane = openPlane(17_540, 17_579, 17_580);
   });
 
-  after(() => plane.close());
+  after(() => closePlane(plane));
 
   beforeEach(() => {
     peers = [];
@@ -77,7 +67,7 @@ describe('an endpoint that is a full ICE agent', () => {
     });
     plane.setPath(plain, to, { mode: 'relay' });
     let sequence = 0;
-    return (text) => phone.send(plain.rtp.port, rtp(++sequence, text));
+    return (text) => phone.send(plain.rtp.port, said(++sequence, text));
   }
 
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -112,7 +102,7 @@ describe('an endpoint that is a full ICE agent', () => {
     assert.equal(lite.checks.filter(({ useCandidate }) => useCandidate).length, 1);
     speak('sound');
     await until('media', () => lite.media.length === 1);
-    lite.send(ice.rtp.port, rtp(1, 'back'));
+    lite.send(ice.rtp.port, said(1, 'back'));
     await until('its media is taken', () => ice.stats().received.packets === 1);
   });
 
@@ -329,9 +319,9 @@ describe('an endpoint that is a full ICE agent', () => {
     const speak = await speaker(ice);
     speak('sound');
     await until('media', () => lite.media.length === 1);
-    lite.send(ice.rtp.port, rtp(1, 'back'));
+    lite.send(ice.rtp.port, said(1, 'back'));
     await until('its media is taken', () => ice.stats().received.packets === 1);
-    stranger.send(ice.rtp.port, rtp(2, 'noise'));
+    stranger.send(ice.rtp.port, said(2, 'noise'));
     await until('a refusal', () => (plane.totals().dropped['unknown-source'] ?? 0) > 0);
     assert.equal(ice.stats().received.packets, 1);
     assert.deepEqual([lite.checks.length, stranger.media.length], [0, 0]);

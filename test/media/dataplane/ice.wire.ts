@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
-import { createDataplane, type Dataplane, type Endpoint, type RemoteSpec } from '../../../media/dataplane/mod.ts';
+import type { Dataplane, Endpoint, RemoteSpec } from '../../../media/dataplane/mod.ts';
 import { bindingRequest, isBindingSuccess } from '../../support/stun.ts';
+import { closePlane, openPlane } from '../../support/planes.ts';
+import { rtp } from '../../support/rtp.ts';
 import { until } from '../../support/until.ts';
 
 const OURS = { ufrag: 'ourname1', pwd: 'our-password-0123456789ab' };
@@ -43,13 +45,7 @@ class Peer {
   }
 }
 
-function rtp(sequence: number, text: string): Buffer {
-  const header = Buffer.alloc(12);
-  header[0] = 0x80;
-  header.writeUInt16BE(sequence, 2);
-  header.writeUInt32BE(99, 8);
-  return Buffer.concat([header, Buffer.from(text)]);
-}
+const said = (sequence: number, text: string) => rtp({ sequence, ssrc: 99, payload: Buffer.from(text) });
 
 describe('an endpoint with ICE, and one that knows nothing of its packets', () => {
   let plane: Dataplane;
@@ -57,16 +53,10 @@ describe('an endpoint with ICE, and one that knows nothing of its packets', () =
   let endpoints: Endpoint[];
 
   before(() => {
-    plane = createDataplane({
-      interfaces: [{ name: 'lo', address: '127.0.0.1', advertised: '127.0.0.1' }],
-      portMin: 17_600,
-      portMax: 17_639,
-      webrtcPort: 17_640,
-      threads: 1,
-    });
+    plane = openPlane(17_600, 17_639, 17_640);
   });
 
-  after(() => plane.close());
+  after(() => closePlane(plane));
 
   beforeEach(() => {
     peers = [];
@@ -100,18 +90,18 @@ describe('an endpoint with ICE, and one that knows nothing of its packets', () =
     plane.setPath(ice, plain, { mode: 'relay' });
     plane.setPath(plain, ice, { mode: 'relay' });
     assert.ok(await browser.check(ice.rtp.port, OURS, THEIRS.ufrag, true));
-    phone.send(plain.rtp.port, rtp(1, 'first'));
+    phone.send(plain.rtp.port, said(1, 'first'));
     await until('media of the first pair', () => browser.media.includes('first'));
 
     const next = { ufrag: 'ourname2', pwd: 'another-password-01234567' };
     ice.configure({ ...ICE, ice: { ufrag: 'anew', pwd: THEIRS.pwd }, localIce: next });
-    phone.send(plain.rtp.port, rtp(2, 'meanwhile'));
-    browser.send(ice.rtp.port, rtp(1, 'from the old pair'));
+    phone.send(plain.rtp.port, said(2, 'meanwhile'));
+    browser.send(ice.rtp.port, said(1, 'from the old pair'));
     await until('media in between', () => browser.media.includes('meanwhile') && phone.media.length === 1);
     assert.ok(await browser.check(ice.rtp.port, OURS, THEIRS.ufrag, true), 'the old pair is kept alive');
     assert.ok(!(await moved.check(ice.rtp.port, next, THEIRS.ufrag, true)), 'not with the old name of the peer');
     assert.ok(await moved.check(ice.rtp.port, next, 'anew', true));
-    phone.send(plain.rtp.port, rtp(3, 'afterwards'));
+    phone.send(plain.rtp.port, said(3, 'afterwards'));
     await until('media of the new pair', () => moved.media.includes('afterwards'));
     assert.ok(!browser.media.includes('afterwards'));
     assert.ok(!(await browser.check(ice.rtp.port, OURS, THEIRS.ufrag, true)), 'the old credentials are over');
@@ -127,7 +117,7 @@ describe('an endpoint with ICE, and one that knows nothing of its packets', () =
     plane.setPath(plain, ice, { mode: 'relay' });
     assert.ok(await browser.check(ice.rtp.port, OURS, THEIRS.ufrag, true));
     assert.ok(await browserRtcp.check(ice.rtcp?.port ?? 0, OURS, THEIRS.ufrag, true));
-    phone.send(plain.rtp.port, rtp(1, 'sound'));
+    phone.send(plain.rtp.port, said(1, 'sound'));
     const report = Buffer.from('80c90001000000630000', 'hex').subarray(0, 8);
     phone.send(plain.rtp.port, report);
     await until('RTP', () => browser.media.includes('sound'));
