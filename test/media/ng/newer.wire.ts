@@ -161,6 +161,8 @@ describe('what newer releases and seldom used keys ask of the packet path', func
       ['plain', {}, 184],
     ] as const) {
       const receiver = spawn('python3', ['-c', TOS_OF_A_PACKET]);
+      // From the beginning: it may be over before we have read what it said.
+      const over = once(receiver, 'close');
       const said: string[] = [];
       createInterface(receiver.stdout).on('line', (line) => said.push(line));
       await soon(() => said.length === 1);
@@ -171,7 +173,7 @@ describe('what newer releases and seldom used keys ask of the packet path', func
       one.send(rtp(), portOf(ask({ command: 'answer', ...ids, 'to-tag': 'b', sdp })));
       await soon(() => said.length === 2);
       assert.equal(Number(said[1]), mark);
-      await once(receiver, 'close');
+      await over;
       end(name);
     }
   });
