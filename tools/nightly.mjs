@@ -114,10 +114,10 @@ async function bare() {
     if (distribution.status !== 0) return distribution;
     // Up, then Ctrl-C, which goes to the whole process group: two seconds later its ports are free again.
     const start = await inside(`
-      perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV' npm start > /tmp/start.out 2>&1 & pid=$!
-      for i in $(seq 290); do grep -q '"role":"up"' /tmp/start.out && break; sleep 1; done
-      grep -v '"ready"' /tmp/start.out | tail -20
-      grep -q '"role":"up"' /tmp/start.out
+      perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV' npm start > ../start.out 2>&1 & pid=$!
+      for i in $(seq 290); do grep -q '"role":"up"' ../start.out && break; sleep 1; done
+      grep -v '"ready"' ../start.out | tail -20
+      grep -q '"role":"up"' ../start.out
       perl -e 'kill INT => -$ARGV[0]' $pid; sleep 2
       node -e "require('net').connect(7070, '127.0.0.1').on('error', () => process.exit(0)).on('connect', () => process.exit(1))"
     `);

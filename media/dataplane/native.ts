@@ -1,15 +1,14 @@
 import type { HostPort } from '../../vocabulary/mod.ts';
 import { loadAddon } from './addon.ts';
+import type { DataplaneTotals, EndpointStats } from './figures.ts';
 import {
   DataplaneError,
   type BundleSpec,
   type Dataplane,
   type DataplaneEvent,
   type DataplaneOptions,
-  type DataplaneTotals,
   type Endpoint,
   type EndpointSpec,
-  type EndpointStats,
   type RecordingResult,
   type RemoteSpec,
 } from './port.ts';
