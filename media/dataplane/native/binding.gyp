@@ -11,8 +11,8 @@
       'sources': [
         'core/audio_codec.cc', 'core/bundle.cc', 'core/g711.cc', 'core/player.cc', 'core/rtcp.cc', 'core/transcoder.cc',
         'core/transcoder_config.cc', 'core/waveform.cc',
-        'net/datagrams.cc', 'net/dataplane.cc', 'net/dtls.cc', 'net/ice_agent.cc', 'net/ports.cc', 'net/recorder.cc',
-        'net/request_batch.cc', 'net/shared_port.cc',
+        'net/datagrams.cc', 'net/dataplane.cc', 'net/dtls.cc', 'net/ice_agent.cc', 'net/ice_checks.cc', 'net/ice_choice.cc',
+        'net/ice_transaction.cc', 'net/ports.cc', 'net/recorder.cc', 'net/request_batch.cc', 'net/shared_port.cc',
         'net/source_learner.cc', 'net/srtp.cc', 'net/srtp_session.cc', 'net/stun.cc',
         'net/worker.cc', 'net/worker_bundle.cc', 'net/worker_checks.cc', 'net/worker_control.cc', 'net/worker_ice.cc', 'net/worker_in.cc', 'net/worker_out.cc', 'net/worker_tap.cc',
         'net/worker_voice.cc',
