@@ -23,7 +23,10 @@
     {
       'target_name': 'causeway_media',
       'dependencies': ['mediacore'],
-      'sources': ['napi/addon.cc', 'napi/names.cc', 'napi/reading.cc', 'napi/request_socket.cc', 'napi/writing.cc'],
+      'sources': [
+        'napi/addon.cc', 'napi/endpoint_methods.cc', 'napi/names.cc', 'napi/path_methods.cc', 'napi/playing_methods.cc',
+        'napi/reading.cc', 'napi/request_socket.cc', 'napi/writing.cc',
+      ],
       'defines': ['NAPI_VERSION=10', 'NODE_GYP_MODULE_NAME=causeway_media'],
       'libraries': ['<!@(pkg-config --libs opus)', '-lpthread'],
     },
