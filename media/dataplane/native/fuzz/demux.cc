@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <string>
@@ -44,7 +45,11 @@ class Peer {
   // One datagram; empty when none comes in time.
   std::vector<uint8_t> receive(int waitMs) const {
     pollfd wait{fd_, POLLIN, 0};
-    if (::poll(&wait, 1, waitMs) <= 0) return {};
+    int ready = 0;
+    // The fuzzer's own alarm, which looks for inputs that hang, interrupts it now and then.
+    do ready = ::poll(&wait, 1, waitMs);
+    while (ready < 0 && errno == EINTR);
+    if (ready <= 0) return {};
     std::vector<uint8_t> bytes(2048);
     const ssize_t length = ::recv(fd_, bytes.data(), bytes.size(), 0);
     bytes.resize(length > 0 ? static_cast<size_t>(length) : 0);
