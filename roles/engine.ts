@@ -13,6 +13,7 @@ export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise
     listen: config.sip,
     publicAddress: config.publicAddress ?? deps.publicAddress,
     control: { listen: config.control, secret },
+    routeSecret: secret,
     onError: (error) => deps.log.error({ err: error }, 'a message could not be handled'),
   });
   return {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Srf from 'drachtio-srf';
 import type { Private } from '../../vocabulary/mod.ts';
@@ -19,6 +20,8 @@ export interface EngineOptions {
   readonly ca?: string | undefined;
   /** The control port for applications that connect from outside; it always wants the secret. */
   readonly control?: { readonly listen: string; readonly secret: Private<string> } | undefined;
+  /** Signs the Routes of proxied calls, so that they outlive a restart; random when absent. */
+  readonly routeSecret?: Private<string> | undefined;
   readonly challenge?: CorePolicy['challenge'];
   readonly orphanRequests?: CorePolicy['orphanRequests'];
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
@@ -40,6 +43,9 @@ export interface EngineStats {
   readonly registeredFlows: number;
   readonly challenged: number;
   readonly refused: number;
+  /** Requests that were proxied so far, and those that are at it. */
+  readonly proxied: number;
+  readonly proxying: number;
   readonly transport: ReturnType<TransportSet['stats']>;
 }
 
@@ -67,6 +73,7 @@ export class Engine {
       transports: () => held.transports as TransportSet,
       resolver: new Resolver(now),
       ids: randomIds,
+      routeSecret: options.routeSecret?.reveal() ?? randomUUID(),
       limits: {
         transactions: options.limits?.transactions ?? 100_000,
         registeredFlows: options.limits?.registeredFlows ?? 100_000,
@@ -134,13 +141,14 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    const { layer, dialogs, apps, registeredFlows, counters } = this.#core;
+    const { layer, dialogs, apps, registeredFlows, proxies, counters } = this.#core;
     return {
       transactions: layer.size,
       dialogs: dialogs.size,
       timers: layer.timers.size,
       apps: apps.size,
       registeredFlows: registeredFlows.size,
+      proxying: proxies.size,
       ...counters,
       transport: this.#transports.stats(),
     };

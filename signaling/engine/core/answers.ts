@@ -4,7 +4,7 @@ import { parseCSeq, parseNameAddr, tagOf, type Message } from '../message/mod.ts
 import { TIMERS } from '../transaction/mod.ts';
 import { buildResponse, contactUri } from './build.ts';
 import { about, type Core } from './context.ts';
-import { finish } from './inbound.ts';
+import { finish } from './answer.ts';
 import { endLeg, GIVE_UP_MS, openLeg, repeat, stopRepeating } from './legs.ts';
 import { endWithBye } from './outbound.ts';
 import type { Repeated, ServerRequest } from './records.ts';

@@ -4,6 +4,7 @@ import type { Flow, Resolver, Transports } from '../io/mod.ts';
 import type { Message, SipMessage } from '../message/mod.ts';
 import type { Transaction, TransactionLayer } from '../transaction/mod.ts';
 import type { Ids } from './ids.ts';
+import type { BranchState, ProxyRun } from './proxy-run.ts';
 import type { ClientRequest, Leg, ServerRequest } from './records.ts';
 import type { RegisteredFlows } from './registered-flows.ts';
 
@@ -42,8 +43,13 @@ export interface Core {
   readonly byServerTransaction: Map<Transaction, ServerRequest>;
   readonly clientRequests: Map<string, ClientRequest>;
   readonly byClientTransaction: Map<Transaction, ClientRequest>;
+  /** What is being proxied, by its server transaction; and by the client transaction of each branch. */
+  readonly proxies: Map<Transaction, ProxyRun>;
+  readonly proxyBranches: Map<Transaction, BranchState>;
+  /** Proves that a Route of ours was written here. */
+  readonly routeSecret: string;
   readonly registeredFlows: RegisteredFlows;
-  readonly counters: { challenged: number; refused: number };
+  readonly counters: { challenged: number; refused: number; proxied: number };
   draining: boolean;
   /** Monotonic ms. */
   now(): number;

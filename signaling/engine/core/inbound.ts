@@ -1,12 +1,13 @@
-import { createHash } from 'node:crypto';
 import { refreshTarget, type Dialog } from '../dialog/mod.ts';
 import type { Flow } from '../io/mod.ts';
 import { Message, parseContacts, parseCSeq, tagOf, type ParseFailure } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
-import { buildResponse, markVia } from './build.ts';
+import { answer, answerStateless, finish } from './answer.ts';
+import { markVia } from './build.ts';
 import { deliver, type Core } from './context.ts';
 import { endLeg, stopRepeating } from './legs.ts';
 import { endWithBye } from './outbound.ts';
+import { proxyAck, proxyCancel, proxyInside } from './proxying.ts';
 import type { Leg, ServerRequest } from './records.ts';
 
 /** What applications can be asked for; everything else gets 405. */
@@ -57,23 +58,6 @@ function refuse(core: Core, request: Message, flow: Flow): boolean {
   return true;
 }
 
-export function answerStateless(
-  core: Core,
-  request: Message,
-  flow: Flow,
-  status: number,
-  reason?: string,
-  headers: readonly { readonly name: string; readonly value: string }[] = [],
-): void {
-  if (request.method === 'ACK') return;
-  // The same request again gets the same tag (§8.2.7).
-  const seed = `${request.get('call-id')} ${request.get('via')} ${request.get('cseq')}`;
-  const tag = createHash('sha1').update(seed).digest('hex').slice(0, 16);
-  const response = buildResponse(request, status, reason, tag, flow);
-  for (const { name, value } of headers) response.append(name, value);
-  core.transmit(flow, response.toBytes());
-}
-
 /** Bytes that were no SIP message: answered when there is enough of it to answer (RFC 3261 §8.2, §18.3). */
 export function receiveMalformed(core: Core, failure: ParseFailure, flow: Flow): void {
   const { partial } = failure;
@@ -101,6 +85,7 @@ export function receiveRequest(core: Core, transaction: Transaction, now: number
     receiveInside(core, transaction, dialog, leg, now);
     return;
   }
+  if (proxyInside(core, transaction, now)) return;
   if (message.method === 'INVITE') answer(core, transaction, 100, undefined, now);
   if (core.policy.orphanRequests === 'deliver') hand(core, transaction, undefined, '', now);
   else answer(core, transaction, 481, undefined, now);
@@ -200,31 +185,6 @@ function hand(core: Core, transaction: Transaction, leg: Leg | undefined, dialog
   return request;
 }
 
-/** Forgets a request that has its final answer. */
-export function finish(core: Core, request: ServerRequest): void {
-  core.layer.timers.cancel(request.timer);
-  core.serverRequests.delete(request.id);
-  core.byServerTransaction.delete(request.transaction);
-  if (request.leg?.serverInvite === request) request.leg.serverInvite = undefined;
-}
-
-/** An answer by the engine itself. */
-export function answer(
-  core: Core,
-  transaction: Transaction,
-  status: number,
-  reason: string | undefined,
-  now: number,
-  headers: Readonly<Record<string, string>> = {},
-  tag?: string,
-): void {
-  const { request, flow } = transaction;
-  const response = buildResponse(request, status, reason, status === 100 ? undefined : (tag ?? core.ids.tag()), flow);
-  response.remove('contact');
-  for (const [name, value] of Object.entries(headers)) response.append(name, value);
-  core.layer.respond(transaction, response, now);
-}
-
 /** An ACK to a 2xx: ends its repetition and goes to the application (RFC 3261 §13.3.1.4). */
 export function receiveAck(core: Core, message: Message, flow: Flow): void {
   const toTag = tagOf(message.get('to'));
@@ -233,6 +193,7 @@ export function receiveAck(core: Core, message: Message, flow: Flow): void {
   const dialog = core.dialogs.find(message.get('call-id') ?? '', toTag, fromTag);
   const leg = dialog && core.legs.get(dialog.id);
   const accepted = leg?.accepted;
+  if (!dialog && proxyAck(core, message)) return;
   if (!leg || !accepted || parseCSeq(message.get('cseq') ?? '')?.number !== accepted.cseq) return;
   stopRepeating(core, accepted);
   leg.accepted = undefined;
@@ -242,6 +203,7 @@ export function receiveAck(core: Core, message: Message, flow: Flow): void {
 
 /** CANCEL: 200 to it, 487 to the INVITE, and the application is told (§9.2). */
 export function receiveCancel(core: Core, cancel: Transaction, invite: Transaction | undefined, now: number): void {
+  if (proxyCancel(core, cancel, invite, now)) return;
   const request = invite && core.byServerTransaction.get(invite);
   if (!request || !invite) {
     const accepted = invite?.state === 'accepted';
