@@ -19,7 +19,7 @@ export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise
   return {
     listen: {
       ...Object.fromEntries(engine.listening.map((text) => [text.split(':')[0] ?? '', text])),
-      control: `tcp:${config.control}`,
+      control: `tcp:${engine.controlAddress}`,
     },
     drain: (graceMs) => engine.drain(graceMs),
     close: () => engine.close(),

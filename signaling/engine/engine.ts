@@ -40,6 +40,8 @@ export interface EngineStats {
   readonly dialogs: number;
   readonly timers: number;
   readonly apps: number;
+  /** Methods that applications have asked for, over all of them. */
+  readonly routes: number;
   readonly registeredFlows: number;
   readonly challenged: number;
   readonly refused: number;
@@ -140,6 +142,11 @@ export class Engine {
     });
   }
 
+  /** `127.0.0.1:9022`, when there is a control port. */
+  get controlAddress(): string | undefined {
+    return this.#control?.address;
+  }
+
   stats(): EngineStats {
     const { layer, dialogs, apps, registeredFlows, proxies, counters } = this.#core;
     return {
@@ -147,6 +154,7 @@ export class Engine {
       dialogs: dialogs.size,
       timers: layer.timers.size,
       apps: apps.size,
+      routes: apps.routes,
       registeredFlows: registeredFlows.size,
       proxying: proxies.size,
       ...counters,

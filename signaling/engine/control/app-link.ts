@@ -20,6 +20,12 @@ export class AppTable {
     return this.#links.size;
   }
 
+  get routes(): number {
+    let routes = 0;
+    for (const { verbs } of this.#links) routes += verbs.size;
+    return routes;
+  }
+
   add(link: AppLink): void {
     this.#links.add(link);
   }

@@ -1,6 +1,6 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
-import { createServer, type Server, type Socket } from 'node:net';
-import { parseHostPort, type Private } from '../../../../vocabulary/mod.ts';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { bracketed, parseHostPort, type Private } from '../../../../vocabulary/mod.ts';
 import type { AppLink } from '../app-link.ts';
 import { encodeFrame, FrameReader, parseCommand } from '../frame.ts';
 
@@ -13,6 +13,7 @@ const AUTHENTICATE_MS = 5000;
 export class ControlServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Where it really listens. */
   readonly address: string;
   #nextId = 1;
 
@@ -43,7 +44,8 @@ export class ControlServer {
       );
       server.listen(at.port, at.address, () => resolve());
     });
-    const control = new ControlServer(server, listen);
+    const { port } = server.address() as AddressInfo;
+    const control = new ControlServer(server, `${bracketed(at.address)}:${port}`);
     taken.take = (socket) => control.#accept(socket, secret, accept, closed, identity);
     return control;
   }
