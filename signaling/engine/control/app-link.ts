@@ -37,6 +37,16 @@ export class AppTable {
   pick(verb: string): AppLink | undefined {
     const wanted = verb.toLowerCase();
     const able = [...this.#links].filter((link) => !link.closed && (link.embedded || link.verbs.has(wanted)));
+    return this.#turnOf(able);
+  }
+
+  /** Whoever has asked for this kind of call records. */
+  pickRecorder(verb: string): AppLink | undefined {
+    if (!this.#links.size) return undefined;
+    return this.#turnOf([...this.#links].filter((link) => !link.closed && link.verbs.has(verb)));
+  }
+
+  #turnOf(able: readonly AppLink[]): AppLink | undefined {
     if (able.length === 0) return undefined;
     this.#turn = (this.#turn + 1) % 1_000_000;
     return able[this.#turn % able.length];

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Flow } from '../io/mod.ts';
-import type { Message } from '../message/mod.ts';
+import { tagOf, type Message } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
 import { buildResponse } from './build.ts';
+import { cdrStop } from './cdr.ts';
 import type { Core } from './context.ts';
 import type { ServerRequest } from './records.ts';
 
@@ -21,6 +22,8 @@ export function answer(
   response.remove('contact');
   for (const [name, value] of Object.entries(headers)) response.append(name, value);
   core.layer.respond(transaction, response, now);
+  const refused = status >= 300 && status !== 487 && request.method === 'INVITE';
+  if (refused && tagOf(request.get('to')) === undefined) cdrStop(core, 'application', 'call-rejected', response);
 }
 
 /** Forgets a request that has its final answer. */
@@ -29,6 +32,7 @@ export function finish(core: Core, request: ServerRequest): void {
   core.serverRequests.delete(request.id);
   core.byServerTransaction.delete(request.transaction);
   if (request.leg?.serverInvite === request) request.leg.serverInvite = undefined;
+  if (request.leg?.serverUpdate === request) request.leg.serverUpdate = undefined;
 }
 
 /** Costs no state. */

@@ -1,4 +1,4 @@
-import type { DialogTable } from '../dialog/mod.ts';
+import type { DialogTable, Refresher } from '../dialog/mod.ts';
 import { metaOf, sipFrame, type AppLink, type AppTable, type FrameMeta } from '../control/mod.ts';
 import type { Flow, Resolver, Transports } from '../io/mod.ts';
 import type { Message, SipMessage } from '../message/mod.ts';
@@ -24,6 +24,8 @@ export interface CorePolicy {
         now: number,
       ) => Challenge | undefined)
     | undefined;
+  /** Who refreshes a session where neither side has said it; `none`: such a session has no timer (RFC 4028). */
+  readonly defaultRefresher?: Refresher | 'none' | undefined;
   /** In-dialog requests of dialogs that this engine does not hold: 481, or to the application with an empty dialog id. */
   readonly orphanRequests: 'reject' | 'deliver';
 }

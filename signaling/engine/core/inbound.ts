@@ -1,9 +1,10 @@
-import { refreshTarget, type Dialog } from '../dialog/mod.ts';
+import { MIN_SE, refreshTarget, tooOften, type Dialog } from '../dialog/mod.ts';
 import type { Flow } from '../io/mod.ts';
 import { Message, parseContacts, parseCSeq, tagOf, type ParseFailure } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
 import { answer, answerStateless, finish } from './answer.ts';
 import { markVia } from './build.ts';
+import { cdrAttempt, cdrStop } from './cdr.ts';
 import { deliver, type Core } from './context.ts';
 import { endLeg, stopRepeating } from './legs.ts';
 import { endWithBye } from './outbound.ts';
@@ -106,7 +107,10 @@ function receiveOutside(core: Core, transaction: Transaction, now: number): void
       return;
     }
   }
-  if (method === 'INVITE') answer(core, transaction, 100, undefined, now);
+  if (method === 'INVITE') {
+    cdrAttempt(core, 'network', message);
+    answer(core, transaction, 100, undefined, now);
+  }
   hand(core, transaction, undefined, '', now);
 }
 
@@ -128,6 +132,15 @@ function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg
       return;
     }
   }
+  // One at a time (RFC 3311 §5.2).
+  if (method === 'UPDATE' && leg.serverUpdate) {
+    answer(core, transaction, 500, undefined, now, { 'Retry-After': '2' });
+    return;
+  }
+  if ((method === 'INVITE' || method === 'UPDATE') && tooOften(message)) {
+    answer(core, transaction, 422, undefined, now, { 'Min-SE': String(MIN_SE) });
+    return;
+  }
   if (method === 'PRACK' && !acknowledgeProvisional(core, leg, message)) {
     answer(core, transaction, 481, undefined, now);
     return;
@@ -139,11 +152,13 @@ function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg
   if (method === 'INVITE') answer(core, transaction, 100, undefined, now);
   const request = hand(core, transaction, leg, leg.id, now);
   if (method === 'INVITE') leg.serverInvite = request;
+  if (method === 'UPDATE') leg.serverUpdate = request;
   const terminated =
     method === 'NOTIFY' &&
     leg.method === 'SUBSCRIBE' &&
     /^\s*terminated/i.test(message.get('subscription-state') ?? '');
   if (method === 'BYE') {
+    if (leg.method === 'INVITE') cdrStop(core, 'network', 'normal-release', message);
     // What the application still holds of this dialog can no longer be answered in a useful way.
     for (const open of [...core.serverRequests.values()]) {
       if (open.leg === leg && open !== request) {
@@ -212,6 +227,7 @@ export function receiveCancel(core: Core, cancel: Transaction, invite: Transacti
   }
   const { leg } = request;
   answer(core, cancel, 200, undefined, now, {}, request.localTag);
+  if (!request.inDialog) cdrStop(core, 'network', 'call-canceled', cancel.request);
   deliver(core, request.app, cancel.request, cancel.flow, request.id, leg?.id ?? '', false);
   finish(core, request);
   answer(core, invite, 487, undefined, now, {}, request.localTag);

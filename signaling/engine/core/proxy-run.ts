@@ -14,6 +14,7 @@ import {
 import type { Timer, Transaction } from '../transaction/mod.ts';
 import { answer } from './answer.ts';
 import { buildCancel, buildResponse, viaFor } from './build.ts';
+import { cdrAttempt, cdrStart, cdrStop } from './cdr.ts';
 import { about, type Core } from './context.ts';
 import { GIVE_UP_MS } from './legs.ts';
 import { pathFor, recordRoutes } from './proxy-routes.ts';
@@ -29,6 +30,8 @@ export interface ProxyRun {
   /** Whom the answers are told, and by which command; absent for later requests of a call. */
   readonly command: { readonly app: AppLink; readonly id: string } | undefined;
   readonly extra: readonly SipHeader[];
+  /** A later request of a call: its Routes and its R-URI say where it goes. */
+  readonly inside: boolean;
   /** Where a later request of a call goes by its Route's token. */
   readonly flow: Flow | undefined;
   readonly startedAt: number;
@@ -36,6 +39,8 @@ export interface ProxyRun {
   readonly sent: Map<Branch, BranchState>;
   /** Of the caller's CANCEL: Reason goes on (RFC 3326). */
   cancelHeaders: readonly SipHeader[];
+  /** The end of the set-up is in the call's records. */
+  recorded: boolean;
 }
 
 /** The present client transaction of a branch. */
@@ -58,6 +63,7 @@ export function perform(core: Core, run: ProxyRun, actions: readonly ProxyAction
         break;
       case 'send':
         core.layer.respond(run.transaction, action.response, now);
+        recordSent(core, run, action.response);
         break;
       case 'give-up':
         giveUp(core, run, now);
@@ -106,7 +112,7 @@ async function launch(core: Core, run: ProxyRun, branch: Branch): Promise<void> 
   const route = request.get('route');
   const loose = route === undefined ? undefined : parseNameAddr(splitHeaderList(route)[0] ?? '')?.uri;
   // What the application names is the next hop; Routes that the caller has written come before a new R-URI (§16.6).
-  const hop = loose !== undefined && (replaces || run.command === undefined) ? loose : branch.target;
+  const hop = loose !== undefined && (replaces || run.inside) ? loose : branch.target;
   const way: Way =
     run.flow !== undefined && loose === undefined && !run.flow.closed
       ? { flow: run.flow, rest: [] }
@@ -130,6 +136,7 @@ async function launch(core: Core, run: ProxyRun, branch: Branch): Promise<void> 
     extra: run.extra,
     breadth: Math.min(branch.breadth, MAX_BREADTH),
   });
+  if (isCall(run)) cdrAttempt(core, 'application', copy);
   sendBranch(core, run, branch, copy, way);
   if (!plan.fullResponse && run.context.branches.length === 1) done(core, run);
 }
@@ -170,6 +177,7 @@ export function proxyResponse(core: Core, state: BranchState, message: Message, 
   if (message.status < 200) perform(core, run, run.context.provisional(branch, response), now);
   else {
     stopTimer(core, run, `${branch.index} cancel`);
+    if (isCall(run) && branch.state !== 'done') recordReceived(core, message);
     perform(core, run, run.context.final(branch, response), now);
   }
 }
@@ -210,6 +218,23 @@ function giveUp(core: Core, run: ProxyRun, now: number): void {
   if (run.request.method === 'INVITE') answer(core, run.transaction, 408, undefined, now);
   else if (now - run.startedAt < GIVE_UP_MS) answer(core, run.transaction, 504, undefined, now);
   else run.transaction.abandon();
+}
+
+/** It is the INVITE that begins a call. */
+function isCall({ request, inside }: ProxyRun): boolean {
+  return request.method === 'INVITE' && !inside;
+}
+
+function recordReceived(core: Core, response: Message): void {
+  if (response.status < 300) cdrStart(core, 'network', 'proxy-uac', response);
+  else cdrStop(core, 'network', 'call-rejected', response);
+}
+
+function recordSent(core: Core, run: ProxyRun, response: Message): void {
+  if (!isCall(run) || response.status < 200 || run.recorded) return;
+  run.recorded = true;
+  if (response.status < 300) cdrStart(core, 'application', 'proxy-uas', response);
+  else if (response.status !== 487) cdrStop(core, 'application', 'call-rejected', response);
 }
 
 function report(core: Core, run: ProxyRun, branch: Branch, response: Message): void {

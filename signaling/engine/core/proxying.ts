@@ -14,6 +14,7 @@ import {
 import type { Transaction } from '../transaction/mod.ts';
 import { answer, finish } from './answer.ts';
 import { copyAppHeaders, viaFor } from './build.ts';
+import { cdrStop } from './cdr.ts';
 import type { Core } from './context.ts';
 import { endLeg } from './legs.ts';
 import { perform, type ProxyRun } from './proxy-run.ts';
@@ -50,7 +51,11 @@ export function proxyRequest(core: Core, app: AppLink, command: Command, pseudo:
     nok(`Rejected with ${refused.status} ${refused.text}`);
     return;
   }
-  begin(core, { transaction, request, plan, context, command: { app, id: command.id }, extra, flow: undefined }, now);
+  begin(
+    core,
+    { transaction, request, plan, context, command: { app, id: command.id }, extra, inside: false, flow: undefined },
+    now,
+  );
 }
 
 /** A later request of a call that was proxied here: on its way without asking anybody. @returns false when it is none. */
@@ -68,9 +73,10 @@ export function proxyInside(core: Core, transaction: Transaction, now: number): 
   };
   if (request.method === 'INVITE') answer(core, transaction, 100, undefined, now);
   const context = new ResponseContext(plan, request.method, maxBreadth(request));
+  if (request.method === 'BYE') cdrStop(core, 'network', 'normal-release', request);
   const refused = refusal(core, request, context);
   if (refused) answer(core, transaction, refused.status, refused.reason, now, refused.headers);
-  else begin(core, { transaction, request, plan, context, command: undefined, extra: [], flow }, now);
+  else begin(core, { transaction, request, plan, context, command: undefined, extra: [], inside: true, flow }, now);
   return true;
 }
 
@@ -106,6 +112,7 @@ export function proxyCancel(core: Core, cancel: Transaction, invite: Transaction
   const run = invite && core.proxies.get(invite);
   if (!run) return false;
   answer(core, cancel, 200, undefined, now);
+  cdrStop(core, 'network', 'call-canceled', cancel.request);
   run.cancelHeaders = cancel.request.getAll('reason').map((value) => ({ name: 'Reason', value }));
   perform(core, run, run.context.cancel(), now);
   return true;
@@ -113,10 +120,17 @@ export function proxyCancel(core: Core, cancel: Transaction, invite: Transaction
 
 function begin(
   core: Core,
-  parts: Omit<ProxyRun, 'startedAt' | 'timers' | 'sent' | 'cancelHeaders'>,
+  parts: Omit<ProxyRun, 'startedAt' | 'timers' | 'sent' | 'cancelHeaders' | 'recorded'>,
   now: number,
 ): void {
-  const run: ProxyRun = { ...parts, startedAt: now, timers: new Map(), sent: new Map(), cancelHeaders: [] };
+  const run: ProxyRun = {
+    ...parts,
+    startedAt: now,
+    timers: new Map(),
+    sent: new Map(),
+    cancelHeaders: [],
+    recorded: false,
+  };
   core.proxies.set(run.transaction, run);
   core.counters.proxied++;
   perform(core, run, run.context.start(), now);
