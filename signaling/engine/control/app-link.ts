@@ -40,6 +40,11 @@ export class AppTable {
     return this.#turnOf(able);
   }
 
+  /** Whoever has this tag; a web service names it (control protocol §11). */
+  pickTagged(tag: string): AppLink | undefined {
+    return this.#turnOf([...this.#links].filter((link) => !link.closed && link.tags.includes(tag)));
+  }
+
   /** Whoever has asked for this kind of call records. */
   pickRecorder(verb: string): AppLink | undefined {
     if (!this.#links.size) return undefined;

@@ -1,5 +1,5 @@
 import type { DialogTable, Refresher } from '../dialog/mod.ts';
-import { metaOf, sipFrame, type AppLink, type AppTable, type FrameMeta } from '../control/mod.ts';
+import { metaOf, sipFrame, type AppLink, type AppTable, type FrameMeta, type Routing } from '../control/mod.ts';
 import type { Flow, Resolver, Transports } from '../io/mod.ts';
 import type { Message, SipMessage } from '../message/mod.ts';
 import type { Transaction, TransactionLayer } from '../transaction/mod.ts';
@@ -26,9 +26,14 @@ export interface CorePolicy {
     | undefined;
   /** Who refreshes a session where neither side has said it; `none`: such a session has no timer (RFC 4028). */
   readonly defaultRefresher?: Refresher | 'none' | undefined;
+  /** Who gets a request that begins something; undefined: the applications that asked for its method, in turn. Never rejects. */
+  readonly route?: ((request: SipMessage, flow: Flow) => Promise<Routed> | undefined) | undefined;
   /** In-dialog requests of dialogs that this engine does not hold: 481, or to the application with an empty dialog id. */
   readonly orphanRequests: 'reject' | 'deliver';
 }
+
+/** A decision that has been carried out as far as connections go. */
+export type Routed = Exclude<Routing, { type: 'connect' }> | { readonly type: 'app'; readonly link: AppLink };
 
 /** Everything that the parts of the engine's core share. One engine makes one and owns it. */
 export interface Core {
@@ -50,6 +55,8 @@ export interface Core {
   readonly proxyBranches: Map<Transaction, BranchState>;
   /** Proves that a Route of ours was written here. */
   readonly routeSecret: string;
+  /** Requests about which somebody is being asked. */
+  readonly routing: Set<Transaction>;
   readonly registeredFlows: RegisteredFlows;
   readonly counters: { challenged: number; refused: number; proxied: number };
   draining: boolean;

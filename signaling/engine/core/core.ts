@@ -68,6 +68,7 @@ export function createCore(parts: CoreParts): Core {
         core.byClientTransaction.delete(transaction);
         core.proxyBranches.delete(transaction);
         core.proxies.delete(transaction);
+        core.routing.delete(transaction);
         const request = core.byServerTransaction.get(transaction);
         if (request) finish(core, request);
       },
@@ -89,6 +90,7 @@ export function createCore(parts: CoreParts): Core {
     byServerTransaction: new Map(),
     clientRequests: new Map(),
     byClientTransaction: new Map(),
+    routing: new Set(),
     proxies: new Map(),
     proxyBranches: new Map(),
     routeSecret: parts.routeSecret,

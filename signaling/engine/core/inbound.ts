@@ -6,10 +6,11 @@ import { answer, answerStateless, finish } from './answer.ts';
 import { markVia } from './build.ts';
 import { cdrAttempt, cdrStop } from './cdr.ts';
 import { deliver, type Core } from './context.ts';
+import { hand, handOutside } from './hand.ts';
 import { endLeg, stopRepeating } from './legs.ts';
 import { endWithBye } from './outbound.ts';
 import { proxyAck, proxyCancel, proxyInside } from './proxying.ts';
-import type { Leg, ServerRequest } from './records.ts';
+import type { Leg } from './records.ts';
 
 /** What applications can be asked for; everything else gets 405. */
 const METHODS = new Set([
@@ -30,8 +31,6 @@ const ALLOW =
   'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, REFER, REGISTER, SUBSCRIBE, PUBLISH, UPDATE, PRACK';
 /** These begin outside of a dialog. */
 const NEEDS_DIALOG = new Set(['BYE', 'UPDATE', 'PRACK']);
-/** An application that has said nothing at all for this long has forgotten the request. */
-const SILENCE_MS = 30_000;
 
 /** A message from the transports. */
 export function receive(core: Core, message: Message, flow: Flow, now: number): void {
@@ -111,7 +110,7 @@ function receiveOutside(core: Core, transaction: Transaction, now: number): void
     cdrAttempt(core, 'network', message);
     answer(core, transaction, 100, undefined, now);
   }
-  hand(core, transaction, undefined, '', now);
+  handOutside(core, transaction, now);
 }
 
 function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg: Leg, now: number): void {
@@ -171,35 +170,6 @@ function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg
   if (method === 'BYE' || terminated) endLeg(core, leg);
 }
 
-/** Gives a request to an application. */
-function hand(core: Core, transaction: Transaction, leg: Leg | undefined, dialogId: string, now: number) {
-  const message = transaction.request;
-  const app = leg ? leg.app : core.apps.pick(message.method);
-  if (!app || app.closed) {
-    answer(core, transaction, leg ? 481 : 503, undefined, now);
-    return undefined;
-  }
-  const request: ServerRequest = {
-    id: core.ids.uuid(),
-    transaction,
-    message,
-    app,
-    leg,
-    inDialog: tagOf(message.get('to')) !== undefined,
-    localTag: undefined,
-    timer: undefined,
-  };
-  request.timer = core.layer.timers.set(now + SILENCE_MS, (at) => {
-    if (transaction.invite && transaction.last !== undefined && request.localTag !== undefined) return;
-    finish(core, request);
-    answer(core, transaction, 504, 'Application Did Not Answer', at, {}, request.localTag);
-  });
-  core.serverRequests.set(request.id, request);
-  core.byServerTransaction.set(transaction, request);
-  deliver(core, app, message, transaction.flow, request.id, dialogId, leg === undefined);
-  return request;
-}
-
 /** An ACK to a 2xx: ends its repetition and goes to the application (RFC 3261 §13.3.1.4). */
 export function receiveAck(core: Core, message: Message, flow: Flow): void {
   const toTag = tagOf(message.get('to'));
@@ -219,6 +189,12 @@ export function receiveAck(core: Core, message: Message, flow: Flow): void {
 /** CANCEL: 200 to it, 487 to the INVITE, and the application is told (§9.2). */
 export function receiveCancel(core: Core, cancel: Transaction, invite: Transaction | undefined, now: number): void {
   if (proxyCancel(core, cancel, invite, now)) return;
+  if (invite && core.routing.delete(invite)) {
+    answer(core, cancel, 200, undefined, now);
+    cdrStop(core, 'network', 'call-canceled', cancel.request);
+    answer(core, invite, 487, undefined, now);
+    return;
+  }
   const request = invite && core.byServerTransaction.get(invite);
   if (!request || !invite) {
     const accepted = invite?.state === 'accepted';

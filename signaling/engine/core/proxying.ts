@@ -58,6 +58,17 @@ export function proxyRequest(core: Core, app: AppLink, command: Command, pseudo:
   );
 }
 
+/** The configuration has a request proxied; no application hears of it. */
+export function proxyOutside(core: Core, transaction: Transaction, plan: ProxyPlan, now: number): void {
+  const { request } = takeOwnRoutes(core, transaction.request);
+  const context = new ResponseContext(plan, request.method, maxBreadth(request));
+  const refused = refusal(core, request, context);
+  if (refused) answer(core, transaction, refused.status, refused.reason, now, refused.headers);
+  else begin(core, { ...QUIET, transaction, request, plan, context, inside: false, flow: undefined }, now);
+}
+
+const QUIET = { command: undefined, extra: [] } as const;
+
 /** A later request of a call that was proxied here: on its way without asking anybody. @returns false when it is none. */
 export function proxyInside(core: Core, transaction: Transaction, now: number): boolean {
   const { request, ours, flow } = takeOwnRoutes(core, transaction.request);
@@ -76,7 +87,7 @@ export function proxyInside(core: Core, transaction: Transaction, now: number): 
   if (request.method === 'BYE') cdrStop(core, 'network', 'normal-release', request);
   const refused = refusal(core, request, context);
   if (refused) answer(core, transaction, refused.status, refused.reason, now, refused.headers);
-  else begin(core, { transaction, request, plan, context, command: undefined, extra: [], inside: true, flow }, now);
+  else begin(core, { ...QUIET, transaction, request, plan, context, inside: true, flow }, now);
   return true;
 }
 

@@ -14,7 +14,8 @@ type ProxyOptions = Srf.ProxyRequestOptions & { readonly finalTimeout?: string; 
 
 const OFFER = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
 
-describe('proxying for an application', () => {
+describe('proxying for an application', function () {
+  this.timeout(20_000);
   let world: TestEngine;
   let srf: Srf;
   /** What the next requests are proxied to, and what came of it. */
