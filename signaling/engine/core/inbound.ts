@@ -29,7 +29,11 @@ const METHODS = new Set([
 ]);
 const ALLOW =
   'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, REFER, REGISTER, SUBSCRIBE, PUBLISH, UPDATE, PRACK';
-/** These begin outside of a dialog. */
+/** NOTIFYs that wait for one answer. */
+const MAX_EARLY = 4;
+/** What an application needs to listen to a dialog that it has just got. */
+const TELL_MS = 50;
+/** These only make sense inside of a dialog. */
 const NEEDS_DIALOG = new Set(['BYE', 'UPDATE', 'PRACK']);
 
 /** A message from the transports. */
@@ -86,9 +90,26 @@ export function receiveRequest(core: Core, transaction: Transaction, now: number
     return;
   }
   if (proxyInside(core, transaction, now)) return;
+  if (message.method === 'NOTIFY' && holdNotify(core, transaction, toTag)) return;
   if (message.method === 'INVITE') answer(core, transaction, 100, undefined, now);
   if (core.policy.orphanRequests === 'deliver') hand(core, transaction, undefined, '', now);
   else answer(core, transaction, 481, undefined, now);
+}
+
+/** It waits for the dialog that the answer to our SUBSCRIBE makes: the application knows of it only then. */
+function holdNotify(core: Core, transaction: Transaction, toTag: string): boolean {
+  const leg = core.legs.get(`${transaction.request.get('call-id')};from-tag=${toTag}`);
+  if (leg?.method !== 'SUBSCRIBE' || leg.role !== 'uac' || core.dialogs.byId(leg.id)) return false;
+  if (leg.earlyNotifies.length >= MAX_EARLY) return false;
+  leg.earlyNotifies.push(transaction);
+  return true;
+}
+
+/** There is a dialog now, of which the application has just been told; or there never will be one: then they get 481. */
+export function releaseNotifies(core: Core, leg: Leg, now: number): void {
+  core.layer.timers.set(now + TELL_MS, (at) => {
+    for (const transaction of leg.earlyNotifies.splice(0)) receiveRequest(core, transaction, at);
+  });
 }
 
 function receiveOutside(core: Core, transaction: Transaction, now: number): void {

@@ -17,6 +17,7 @@ export function openLeg(core: Core, id: string, role: Leg['role'], method: strin
     lastRSeq: 0,
     answered: undefined,
     serverUpdate: undefined,
+    earlyNotifies: [],
     localSdp: undefined,
     session: undefined,
     byeRecorded: false,

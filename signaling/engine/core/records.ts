@@ -84,6 +84,8 @@ export interface Leg {
   answered: Answered | undefined;
   /** The peer's UPDATE that the application has not answered (RFC 3311 §5.2). */
   serverUpdate: ServerRequest | undefined;
+  /** NOTIFYs that were quicker than the answer to our SUBSCRIBE (RFC 6665 §4.1.2.4). */
+  earlyNotifies: Transaction[];
   /** What the next refresh says again. */
   localSdp: Uint8Array | undefined;
   /** Of the session timer (RFC 4028): when to refresh, or when to give up. */

@@ -5,6 +5,7 @@ import { parseCSeq, tagOf, type Message } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
 import { buildResponse, viaFor } from './build.ts';
 import { cdrStart, cdrStop } from './cdr.ts';
+import { releaseNotifies } from './inbound.ts';
 import { sessionAgreed } from './session.ts';
 import { deliver, frameTime, type Core } from './context.ts';
 import { endLeg } from './legs.ts';
@@ -44,6 +45,7 @@ export function receiveResponse(core: Core, transaction: Transaction, message: M
   const dialogId = leg?.id ?? '';
   if (client.app) deliver(core, client.app, message, transaction.flow, client.id, dialogId, false);
   if (status >= 200) afterFinal(core, client, status);
+  if (leg && status >= 200 && leg.earlyNotifies.length > 0) releaseNotifies(core, leg, now);
 }
 
 function record(core: Core, client: ClientRequest, response: Message): void {
@@ -189,4 +191,5 @@ export function failLocally(core: Core, client: ClientRequest, status: number, r
     client.app.send(sipFrame(core.ids.uuid(), meta, client.id, client.leg?.id ?? '', text));
   }
   afterFinal(core, client, status);
+  if (client.leg && client.leg.earlyNotifies.length > 0) releaseNotifies(core, client.leg, core.now());
 }
