@@ -5,7 +5,7 @@ import { parseHostPort, type Private } from '../vocabulary/mod.ts';
 import type { EngineConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
 import type { Role } from './role.ts';
-import { secretFromFile } from './secrets.ts';
+import { keptKey, secretFromFile } from './secrets.ts';
 import { ensureCertificate, type NodeCertificate } from './tls.ts';
 
 /** The SIP engine without an application of ours: drachtio applications connect to its control port. */
@@ -23,8 +23,8 @@ export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise
       secret,
       tls: controlTls === undefined || !tls ? undefined : { listen: controlTls, cert: tls.cert, key: tls.key },
     },
-    // A dialog that was proxied goes on after a restart: its Routes stay good.
-    routeSecret: secret,
+    // Calls that were proxied go on after a restart: their Routes stay good.
+    routeSecret: keptKey(deps.dataDir ?? join(tmpdir(), 'causeway'), 'engine-routes.key'),
     requestHandlers: config.requestHandlers,
     defaultRefresher: config.defaultRefresher,
     onError: (error) => deps.log.error({ err: error }, 'a message could not be handled'),

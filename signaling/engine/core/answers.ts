@@ -131,9 +131,9 @@ function afterInviteAnswer(core: Core, request: ServerRequest, response: Message
     if (request.inDialog) refreshTarget(dialog, message);
   }
   leg.accepted = repeated;
-  repeat(core, repeated, TIMERS.T2, (at) => {
+  repeat(core, repeated, TIMERS.T2, () => {
     leg.accepted = undefined;
-    endWithBye(core, leg, 'SIP;cause=200;text="ACK timeout"', at, true, 'system-error-initiated-termination');
+    endWithBye(core, leg, 'SIP;cause=200;text="ACK timeout"', true, 'system-error-initiated-termination');
   });
 }
 

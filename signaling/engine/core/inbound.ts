@@ -249,6 +249,6 @@ export function appGone(core: Core, app: Leg['app'], now: number): void {
     answer(core, request.transaction, 503, 'Application Gone', now, {}, request.localTag);
   }
   for (const leg of [...core.legs.values()]) {
-    if (leg.app === app) endWithBye(core, leg, 'SIP;cause=503;text="application gone"', now, false);
+    if (leg.app === app) endWithBye(core, leg, 'SIP;cause=503;text="application gone"', false);
   }
 }

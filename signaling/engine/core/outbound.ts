@@ -200,14 +200,7 @@ async function sendAck(
   echo(core, app, command, ack, flow, core.ids.uuid());
   core.transmit(flow, answered.ack.bytes);
   if (leg.cancelled)
-    endWithBye(
-      core,
-      leg,
-      'SIP;cause=200;text="ACK-BYE due to cancel race condition"',
-      core.now(),
-      true,
-      'call-canceled',
-    );
+    endWithBye(core, leg, 'SIP;cause=200;text="ACK-BYE due to cancel race condition"', true, 'call-canceled');
 }
 
 function sendCancel(
@@ -292,7 +285,6 @@ export function endWithBye(
   core: Core,
   leg: Leg,
   reason: string,
-  now: number,
   tell: boolean,
   why: CdrReason = 'system-initiated-termination',
 ): void {
@@ -300,14 +292,23 @@ export function endWithBye(
   if (dialog && dialog.state === 'confirmed' && leg.method === 'INVITE') {
     const bye = byeFor(core, dialog, reason);
     const { request, flow, branch } = bye;
-    core.layer.send(request, flow, branch, now);
+    sendByRoute(core, dialog, request, branch, (by) => core.layer.send(request, by, branch, core.now()));
     cdrStop(core, 'application', why, request);
     if (tell) deliverUnsolicited(core, leg.app, request, flow, leg.id);
   } else if (leg.clientInvite) cancelClient(core, leg.clientInvite, []);
   endLeg(core, leg);
 }
 
-/** A BYE of the engine's own; it leaves by the flow of the dialog. */
+/** A request of the engine's own goes where one of the application's would: by the dialog's routes and its target. */
+export function sendByRoute(core: Core, dialog: Dialog, request: Message, branch: string, send: (flow: Flow) => void) {
+  void inDialogWay(core, dialog, nextHop(request)).then((way) => {
+    const flow = 'flow' in way ? way.flow : dialog.flow;
+    if (flow !== dialog.flow) request.set('Via', viaFor(flow, branch));
+    send(flow);
+  });
+}
+
+/** A BYE of the engine's own, with the Via of the dialog's flow. */
 export function byeFor(core: Core, dialog: Dialog, reason: string): { request: Message; flow: Flow; branch: string } {
   dialog.localCSeq++;
   const request = dialogRequest(dialog, 'BYE', dialog.localCSeq);

@@ -1,9 +1,9 @@
 import { agree, dialogRequest, giveUpAfterMs, lists, MIN_SE, sessionExpires } from '../dialog/mod.ts';
 import type { Message } from '../message/mod.ts';
-import { viaFor } from './build.ts';
+import { contactUri, viaFor } from './build.ts';
 import type { Core } from './context.ts';
 import { stopSession } from './legs.ts';
-import { endWithBye, launch, newClient } from './outbound.ts';
+import { endWithBye, launch, newClient, sendByRoute } from './outbound.ts';
 import type { ClientRequest, Leg } from './records.ts';
 
 /** A refresh comes this much sooner or later than at half the interval, so that those of many calls do not meet. */
@@ -34,13 +34,13 @@ function arm(core: Core, leg: Leg, seconds: number, weRefresh: boolean, now: num
   const { timers } = core.layer;
   const timer = weRefresh
     ? timers.set(now + seconds * 500 + (Math.random() * 2 - 1) * SPREAD_MS, (at) => refresh(core, leg, seconds, at))
-    : timers.set(now + giveUpAfterMs(seconds), (at) => expire(core, leg, at));
+    : timers.set(now + giveUpAfterMs(seconds), () => expire(core, leg));
   leg.session = { seconds, timer };
 }
 
-function expire(core: Core, leg: Leg, now: number): void {
+function expire(core: Core, leg: Leg): void {
   leg.session = undefined;
-  endWithBye(core, leg, 'SIP;cause=200;text="Session timer expired"', now, true, 'session-expired');
+  endWithBye(core, leg, 'SIP;cause=200;text="Session timer expired"', true, 'session-expired');
 }
 
 /** Our re-INVITE with what we said last, or an UPDATE where nothing is known to say again (§7.4, §10). */
@@ -56,7 +56,7 @@ function refresh(core: Core, leg: Leg, seconds: number, now: number): void {
   const method = localSdp ? 'INVITE' : 'UPDATE';
   dialog.localCSeq++;
   const request = dialogRequest(dialog, method, dialog.localCSeq);
-  request.append('Contact', dialog.localContact);
+  request.append('Contact', dialog.localContact || `<${contactUri(dialog.flow)}>`);
   request.append('Supported', 'timer');
   request.append('Session-Expires', `${seconds};refresher=uac`);
   request.append('Min-SE', String(MIN_SE));
@@ -75,8 +75,8 @@ function refresh(core: Core, leg: Leg, seconds: number, now: number): void {
     dialog.inviteCSeq = dialog.localCSeq;
   }
   // Should nobody answer in time, the call ends with its session.
-  leg.session = { seconds, timer: core.layer.timers.set(now + seconds * 500, (at) => expire(core, leg, at)) };
-  launch(core, client, flow, branch);
+  leg.session = { seconds, timer: core.layer.timers.set(now + seconds * 500, () => expire(core, leg)) };
+  sendByRoute(core, dialog, request, branch, (by) => launch(core, client, by, branch));
 }
 
 function refreshed(core: Core, leg: Leg, client: ClientRequest, response: Message, seconds: number, now: number): void {
@@ -86,10 +86,12 @@ function refreshed(core: Core, leg: Leg, client: ClientRequest, response: Messag
     const { answered } = leg;
     if (client.request.method === 'INVITE' && answered) {
       const ack = dialogRequest(answered.dialog, 'ACK', answered.cseq);
-      const { flow } = answered.dialog;
-      ack.prepend('Via', viaFor(flow, core.ids.branch()));
-      answered.ack = { bytes: ack.toBytes(), flow };
-      core.transmit(flow, answered.ack.bytes);
+      const branch = core.ids.branch();
+      ack.prepend('Via', viaFor(answered.dialog.flow, branch));
+      sendByRoute(core, answered.dialog, ack, branch, (flow) => {
+        answered.ack = { bytes: ack.toBytes(), flow };
+        core.transmit(flow, answered.ack.bytes);
+      });
     }
     // A peer that answers without the header has no timer of its own: we go on alone (§7.2).
     if (!sessionExpires(response)) arm(core, leg, seconds, true, now);
@@ -105,6 +107,6 @@ function refreshed(core: Core, leg: Leg, client: ClientRequest, response: Messag
   const wanted = Math.min(Number(/^\s*(\d{1,6})/.exec(response.get('min-se') ?? '')?.[1] ?? 0), 86_400);
   if (status === 491) again(GLARE_MS, seconds);
   else if (status === 422 && wanted > seconds) again(0, wanted);
-  else if (status === 408 || status === 481) expire(core, leg, now);
+  else if (status === 408 || status === 481) expire(core, leg);
   // Anything else leaves the session until its end, which the timer above watches (§10).
 }

@@ -8,8 +8,8 @@ import Srf from 'drachtio-srf';
 import { RoleProcess } from '../../roles/process.ts';
 import { Sipp } from '../../support/sipp.ts';
 
-const SIP = '127.0.0.1:17760';
-const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 17764 RTP/AVP 0\r\n';
+const SIP = '127.0.0.1:17860';
+const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 17864 RTP/AVP 0\r\n';
 
 describe('causeway engine', function () {
   this.timeout(20_000);
@@ -17,11 +17,11 @@ describe('causeway engine', function () {
   let role: RoleProcess;
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'causeway-engine-'));
-    const control = ['--control', '127.0.0.1:17761', '--control-tls', '127.0.0.1:17762', '--secret', 'of this test'];
+    const control = ['--control', '127.0.0.1:17861', '--control-tls', '127.0.0.1:17862', '--secret', 'of this test'];
     role = new RoleProcess(['engine', '--sip', `udp:${SIP},tcp:${SIP}`, ...control, '--data-dir', folder]);
     const { listen } = await role.ready('engine');
-    assert.equal(listen['control'], 'tcp:127.0.0.1:17761');
-    assert.equal(listen['controlTls'], 'tls:127.0.0.1:17762');
+    assert.equal(listen['control'], 'tcp:127.0.0.1:17861');
+    assert.equal(listen['controlTls'], 'tls:127.0.0.1:17862');
   });
   after(async () => {
     role.kill('SIGTERM');
@@ -32,8 +32,8 @@ describe('causeway engine', function () {
   });
 
   for (const [how, options] of [
-    ['plainly', () => ({ port: 17761 })],
-    ['by TLS', () => ({ port: 17762, tls: { ca: readFileSync(join(folder, 'tls/ca.pem')), servername: 'localhost' } })],
+    ['plainly', () => ({ port: 17861 })],
+    ['by TLS', () => ({ port: 17862, tls: { ca: readFileSync(join(folder, 'tls/ca.pem')), servername: 'localhost' } })],
   ] as const) {
     it(`serves an application that connects ${how}: ten calls of SIPp, over UDP and TCP`, async () => {
       const srf = new Srf();
@@ -48,7 +48,7 @@ describe('causeway engine', function () {
           srf.connect({ host: '127.0.0.1', secret: 'of this test', ...options() } as never);
         });
         for (const transport of ['u1', 't1']) {
-          const uac = ['-sn', 'uac', '-t', transport, '-i', '127.0.0.1', '-p', '17763', '-mp', '17764'];
+          const uac = ['-sn', 'uac', '-t', transport, '-i', '127.0.0.1', '-p', '17863', '-mp', '17864'];
           await using caller = new Sipp([...uac, '-m', '5', '-r', '10', '-d', '50', SIP]);
           const { status, successful, errors } = await caller.finished;
           assert.deepEqual([status, successful], [0, 5], errors);
