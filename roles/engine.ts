@@ -5,6 +5,8 @@ import { parseHostPort, type Private } from '../vocabulary/mod.ts';
 import type { EngineConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
 import type { Role } from './role.ts';
+import { registerEngineMetrics } from './engine-metrics.ts';
+import { startMetricsServer, type MetricsServer } from './metrics-server.ts';
 import { keptKey, secretFromFile } from './secrets.ts';
 import { ensureCertificate, type NodeCertificate } from './tls.ts';
 
@@ -27,17 +29,35 @@ export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise
     routeSecret: keptKey(deps.dataDir ?? join(tmpdir(), 'causeway'), 'engine-routes.key'),
     requestHandlers: config.requestHandlers,
     defaultRefresher: config.defaultRefresher,
+    limits: config.limits,
     onError: (error) => deps.log.error({ err: error }, 'a message could not be handled'),
   });
+  const metrics = await startMetrics(config, engine);
   return {
     listen: {
       ...Object.fromEntries(engine.listening.map((text) => [text.split(':')[0] ?? '', text])),
       control: `tcp:${engine.controlAddress}`,
+      ...(metrics ? { metrics: `http://${config.metrics}/metrics` } : {}),
       ...(engine.controlTlsAddress === undefined ? {} : { controlTls: `tls:${engine.controlTlsAddress}` }),
     },
     drain: (graceMs) => engine.drain(graceMs),
-    close: () => engine.close(),
+    async close() {
+      await metrics?.close();
+      await engine.close();
+    },
   };
+}
+
+async function startMetrics(config: EngineConfig, engine: Engine): Promise<MetricsServer | undefined> {
+  if (config.metrics === undefined) return undefined;
+  try {
+    const metrics = await startMetricsServer(config.metrics, 'engine', 'engine');
+    registerEngineMetrics(metrics.register, engine);
+    return metrics;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
 }
 
 function secretOf(config: EngineConfig): Private<string> {

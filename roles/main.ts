@@ -60,6 +60,7 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
     secret: { type: 'string' },
     'secret-file': { type: 'string' },
     'default-refresher': { type: 'string' },
+    metrics: { type: 'string' },
   },
   'gateway-sim': { sip: { type: 'string' }, proxy: { type: 'string' } },
   up: {},

@@ -69,6 +69,7 @@ const OWN: Readonly<Record<string, string>> = {
   --secret-file FILE     the secret that applications must know
   --secret TEXT          the same, for all to see who can list processes
   --default-refresher WHO    none, uac or uas: who refreshes a session where neither side says it (default: none)
+  --metrics HOST:PORT    Prometheus metrics (default: none)
 `,
   'gateway-sim': `causeway gateway-sim: a PSTN gateway to call without having one
 

@@ -224,6 +224,11 @@ export const engineSchema = z.strictObject({
     .default([]),
   /** Who refreshes a call's session where neither side says it (RFC 4028); none: such a session has no timer. */
   defaultRefresher: z.enum(['none', 'uac', 'uas']).default('none'),
+  /** /metrics and /healthz; off when absent. */
+  metrics: address.optional(),
+  limits: z
+    .strictObject({ transactions: z.int().min(1).default(100_000), connections: z.int().min(1).default(15_000) })
+    .prefault({}),
 });
 
 export const gatewaySimSchema = z.strictObject({

@@ -6,9 +6,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'mocha';
 import Srf from 'drachtio-srf';
 import { RoleProcess } from '../../roles/process.ts';
+import { scrape, total } from '../../support/metrics.ts';
 import { Sipp } from '../../support/sipp.ts';
 
 const SIP = '127.0.0.1:17860';
+const METRICS = '127.0.0.1:17865';
 const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 17864 RTP/AVP 0\r\n';
 
 describe('causeway engine', function () {
@@ -18,7 +20,8 @@ describe('causeway engine', function () {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'causeway-engine-'));
     const control = ['--control', '127.0.0.1:17861', '--control-tls', '127.0.0.1:17862', '--secret', 'of this test'];
-    role = new RoleProcess(['engine', '--sip', `udp:${SIP},tcp:${SIP}`, ...control, '--data-dir', folder]);
+    const rest = ['--metrics', METRICS, '--data-dir', folder];
+    role = new RoleProcess(['engine', '--sip', `udp:${SIP},tcp:${SIP}`, ...control, ...rest]);
     const { listen } = await role.ready('engine');
     assert.equal(listen['control'], 'tcp:127.0.0.1:17861');
     assert.equal(listen['controlTls'], 'tls:127.0.0.1:17862');
@@ -54,6 +57,9 @@ describe('causeway engine', function () {
           assert.deepEqual([status, successful], [0, 5], errors);
         }
         assert.equal(ended, 10);
+        const samples = await scrape(METRICS);
+        assert.equal(total(samples, 'causeway_sip_apps'), 1);
+        assert.equal(total(samples, 'causeway_sip_dialogs'), 0);
       } finally {
         srf.disconnect();
       }

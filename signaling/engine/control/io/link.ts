@@ -2,11 +2,13 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Private } from '../../../../vocabulary/mod.ts';
 import type { AppLink } from '../app-link.ts';
-import { encodeFrame, FrameReader, parseCommand } from '../frame.ts';
+import { encodeFrame, FrameReader, MAX_FRAME, parseCommand } from '../frame.ts';
 
 /** Bytes that may wait for an application that does not read. */
 const MAX_QUEUE = 8 << 20;
 const AUTHENTICATE_MS = 5000;
+/** Bytes of a frame before its sender has authenticated. */
+const STRANGER_FRAME = 4096;
 
 /** What a connection to an application needs of the engine. */
 export interface LinkHost {
@@ -30,6 +32,7 @@ export function serveLink(
   on: { readonly ready?: (link: AppLink) => void; readonly ended: () => void },
 ): void {
   const reader = new FrameReader();
+  reader.limit = STRANGER_FRAME;
   let tags: readonly string[] = [];
   const send = (payload: string) => {
     if (socket.destroyed) return;
@@ -68,6 +71,7 @@ export function serveLink(
         return;
       }
       clearTimeout(timer);
+      reader.limit = MAX_FRAME;
       tags = (command.fields[1] ?? '').split(',').filter((tag) => tag !== '');
       send(`${randomUUID()}|response|${command.id}|OK|${host.identity()}`);
       receive = host.accept(link);
