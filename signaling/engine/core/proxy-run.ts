@@ -41,6 +41,8 @@ export interface ProxyRun {
   cancelHeaders: readonly SipHeader[];
   /** The end of the set-up is in the call's records. */
   recorded: boolean;
+  /** The command has had its last answer. */
+  told: boolean;
 }
 
 /** The present client transaction of a branch. */
@@ -72,7 +74,7 @@ export function perform(core: Core, run: ProxyRun, actions: readonly ProxyAction
         report(core, run, action.branch, action.response);
         break;
       case 'done':
-        if (run.plan.fullResponse) done(core, run);
+        done(core, run);
         break;
       case 'timer':
         setTimer(core, run, action.branch, action.timer, now + action.ms);
@@ -138,7 +140,7 @@ async function launch(core: Core, run: ProxyRun, branch: Branch): Promise<void> 
   });
   if (isCall(run)) cdrAttempt(core, 'application', copy);
   sendBranch(core, run, branch, copy, way);
-  if (!plan.fullResponse && run.context.branches.length === 1) done(core, run);
+  if (!plan.fullResponse) done(core, run);
 }
 
 function sendBranch(core: Core, run: ProxyRun, branch: Branch, request: Message, way: Exclude<Way, { error: string }>) {
@@ -247,6 +249,9 @@ function report(core: Core, run: ProxyRun, branch: Branch, response: Message): v
   command.app.send(`${reply(core.ids.uuid(), command.id, ...fields)}\r\n${text}`);
 }
 
+/** Once: at the end, or when the first request has left where that is all the application wants to know. */
 function done(core: Core, run: ProxyRun): void {
+  if (run.told) return;
+  run.told = true;
   run.command?.app.send(reply(core.ids.uuid(), run.command.id, 'OK', 'done'));
 }

@@ -131,7 +131,7 @@ export function proxyCancel(core: Core, cancel: Transaction, invite: Transaction
 
 function begin(
   core: Core,
-  parts: Omit<ProxyRun, 'startedAt' | 'timers' | 'sent' | 'cancelHeaders' | 'recorded'>,
+  parts: Omit<ProxyRun, 'startedAt' | 'timers' | 'sent' | 'cancelHeaders' | 'recorded' | 'told'>,
   now: number,
 ): void {
   const run: ProxyRun = {
@@ -141,6 +141,7 @@ function begin(
     sent: new Map(),
     cancelHeaders: [],
     recorded: false,
+    told: false,
   };
   core.proxies.set(run.transaction, run);
   core.counters.proxied++;

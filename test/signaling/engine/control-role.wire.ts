@@ -1,4 +1,4 @@
-// budget: 15 s, beside others
+// budget: 30 s, beside others
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

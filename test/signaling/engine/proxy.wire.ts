@@ -1,8 +1,11 @@
-// budget: 15 s, beside others
+// budget: 25 s, beside others
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type Srf from 'drachtio-srf';
-import { TestEngine } from '../../support/engine-app.ts';
+import { encodeFrame, FrameReader } from '../../../signaling/engine/control/mod.ts';
+import { SECRET, TestEngine } from '../../support/engine-app.ts';
 import { SipPeer } from '../../support/sip-peer.ts';
 import { until } from '../../support/until.ts';
 
@@ -13,6 +16,34 @@ interface Results {
 type ProxyOptions = Srf.ProxyRequestOptions & { readonly finalTimeout?: string; readonly headers?: object };
 
 const OFFER = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
+
+/** An application by hand, which has OPTIONS proxied and does not ask for the answers. */
+class RawProxy implements AsyncDisposable {
+  asked = 0;
+  readonly #socket: Socket;
+
+  constructor(at: { readonly host: string; readonly port: number }, destination: string, told: string[]) {
+    const reader = new FrameReader();
+    this.#socket = connect(at.port, at.host);
+    const say = (payload: string) => this.#socket.write(encodeFrame(payload));
+    this.#socket.on('error', () => undefined);
+    this.#socket.on('data', (chunk) => {
+      for (const payload of reader.push(chunk).payloads) {
+        const fields = (payload.split('\r\n')[0] ?? '').split('|');
+        if (fields[1] === 'response' && fields[2] === 'p') told.push(fields.slice(3).join('|'));
+        if (fields[1] !== 'sip') continue;
+        this.asked++;
+        say(`p|proxy|${fields[8]}||||serial|||${destination}\r\nOPTIONS ${destination} SIP/2.0\r\n\r\n`);
+      }
+    });
+    say(`a|authenticate|${SECRET}|`);
+    say('r|route|options');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await once(this.#socket.destroy(), 'close');
+  }
+}
 
 describe('proxying for an application', function () {
   this.timeout(20_000);
@@ -182,6 +213,29 @@ describe('proxying for an application', function () {
     caller.request('INVITE', self('bob'), { headers: { 'Max-Breadth': '1' } });
     await caller.next('INVITE', 440);
     assert.equal(target.received.length, 0);
+  });
+
+  it('who does not want every answer is told once: when the request has left, or that it could not', async () => {
+    const [caller, target] = [await peer(), await peer()];
+    for (const [destination, status] of [
+      [target.uri('a'), 200],
+      ['sip:a@127.0.0.1:9;transport=tcp', 500],
+    ] as const) {
+      const told: string[] = [];
+      await using raw = new RawProxy(world.control, destination, told);
+      await until('it serves', () => world.engine.stats().apps === 2, 5000, 5);
+      // Two applications take turns.
+      proxyTo([destination]);
+      for (let turn = 0; turn < 2; turn++) {
+        const options2 = caller.request('OPTIONS', self('bob'));
+        if (status === 200) target.reply(await target.next('OPTIONS'), 200);
+        assert.equal((await caller.next('OPTIONS', status)).get('call-id'), options2.get('call-id'));
+      }
+      await until('it is told', () => told.length === 1, 5000, 5);
+      assert.deepEqual(told, ['OK|done']);
+      assert.equal(raw.asked, 1);
+    }
+    await until('it is gone', () => world.engine.stats().apps === 1, 5000, 5);
   });
 
   it('a stranger cannot send through us by a Route that we did not write', async () => {
