@@ -53,7 +53,15 @@ const FLAGS: Readonly<Record<string, Record<string, { type: 'string'; multiple?:
     metrics: { type: 'string' },
   },
   registry: { listen: { type: 'string' } },
-  engine: { sip: { type: 'string', multiple: true }, control: { type: 'string' }, 'secret-file': { type: 'string' } },
+  engine: {
+    sip: { type: 'string', multiple: true },
+    control: { type: 'string' },
+    'control-tls': { type: 'string' },
+    secret: { type: 'string' },
+    'secret-file': { type: 'string' },
+    'default-refresher': { type: 'string' },
+    metrics: { type: 'string' },
+  },
   'gateway-sim': { sip: { type: 'string' }, proxy: { type: 'string' } },
   up: {},
 };

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Private } from '../vocabulary/mod.ts';
 
 /** A secret from a file, without its line end. @throws Error naming the key and the file. */
@@ -19,4 +20,22 @@ export function secretFromFile(key: string, file: string): Private<string> {
 export function nonceSecret(file: string | undefined): Private<Buffer> {
   if (file === undefined) return new Private(randomBytes(32));
   return new Private(Buffer.from(secretFromFile('nonceSecretFile', file).reveal(), 'utf8'));
+}
+
+/** A random key of this machine that outlives the process: made when it is missing, good for this run where it cannot be kept. */
+export function keptKey(folder: string, name: string): Private<string> {
+  const file = join(folder, name);
+  const fresh = randomBytes(32).toString('hex');
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // Fails when it is there: two that start at once must not write two keys.
+    writeFileSync(file, fresh, { mode: 0o600, flag: 'wx' });
+    return new Private(fresh);
+  } catch {
+    try {
+      return new Private(readFileSync(file, 'utf8').trim() || fresh);
+    } catch {
+      return new Private(fresh);
+    }
+  }
 }

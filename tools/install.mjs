@@ -18,6 +18,7 @@ const RUN = [
 ];
 const TEST = [
   { name: 'sip-tester', probe: '/usr/bin/sipp' },
+  { name: 'iproute2', probe: '/bin/ip' },
   { name: 'chromium', probe: '/usr/bin/chromium' },
   { name: 'firefox-esr', probe: '/usr/bin/firefox-esr' },
   { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' },

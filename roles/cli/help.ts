@@ -63,9 +63,13 @@ const OWN: Readonly<Record<string, string>> = {
 `,
   engine: `causeway engine: the SIP engine alone; drachtio applications connect to its control port
 
-  --sip LIST             udp:ADDRESS:PORT,tcp:…; may be repeated
+  --sip LIST             udp:ADDRESS:PORT,tcp:…,tls:…,ws:…,wss:…; may be repeated
   --control HOST:PORT    the control port (default: 127.0.0.1:9022)
+  --control-tls HOST:PORT    a second one, with TLS (default: off)
   --secret-file FILE     the secret that applications must know
+  --secret TEXT          the same, for all to see who can list processes
+  --default-refresher WHO    none, uac or uas: who refreshes a session where neither side says it (default: none)
+  --metrics HOST:PORT    Prometheus metrics (default: none)
 `,
   'gateway-sim': `causeway gateway-sim: a PSTN gateway to call without having one
 

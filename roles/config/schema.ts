@@ -195,8 +195,40 @@ export const registrySchema = z.strictObject({
 export const engineSchema = z.strictObject({
   sip: z.array(sipListen).min(1).default(['udp:127.0.0.1:5060', 'tcp:127.0.0.1:5060']),
   control: hostPort('127.0.0.1:9022'),
+  /** A second control port, with TLS; off when absent. */
+  controlTls: address.optional(),
+  secret: secret.optional(),
   secretFile: z.string().optional(),
   publicAddress: z.string().optional(),
+  /** PEM files for tls, wss and controlTls. Without them a certificate of the local CA in dataDir is used. */
+  tls: z.strictObject({ certFile: z.string(), keyFile: z.string() }).optional(),
+  /** Who is asked about requests that begin something: instead of the applications that have connected. */
+  requestHandlers: z
+    .array(
+      z.strictObject({
+        method: z
+          .string()
+          .regex(/^(\*|[A-Za-z]+)$/, 'a SIP method or *')
+          .default('*'),
+        url: z
+          .string()
+          .regex(
+            /^((tcp|tls):\/\/[^/]+:\d{1,5}\/?|https?:\/\/\S+)$/,
+            'tcp://HOST:PORT or tls://HOST:PORT of an application, or the http or https URL of who names one',
+          ),
+        httpMethod: z.enum(['GET', 'POST']).default('GET'),
+        verifyPeer: z.boolean().default(true),
+      }),
+    )
+    .max(16)
+    .default([]),
+  /** Who refreshes a call's session where neither side says it (RFC 4028); none: such a session has no timer. */
+  defaultRefresher: z.enum(['none', 'uac', 'uas']).default('none'),
+  /** /metrics and /healthz; off when absent. */
+  metrics: address.optional(),
+  limits: z
+    .strictObject({ transactions: z.int().min(1).default(100_000), connections: z.int().min(1).default(15_000) })
+    .prefault({}),
 });
 
 export const gatewaySimSchema = z.strictObject({

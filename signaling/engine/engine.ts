@@ -1,11 +1,21 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Srf from 'drachtio-srf';
 import type { Private } from '../../vocabulary/mod.ts';
-import { attachInProcess, ControlServer, type AppLink } from './control/mod.ts';
+import {
+  askHandler,
+  attachInProcess,
+  ControlServer,
+  handlerFor,
+  OutboundApps,
+  type AppLink,
+  type LinkHost,
+  type RequestHandler,
+} from './control/mod.ts';
 import { appGone, createCore, randomIds, receive, receiveCommand, receiveMalformed, type Core } from './core/mod.ts';
-import type { CorePolicy } from './core/mod.ts';
+import type { CorePolicy, Routed } from './core/mod.ts';
 import { createTransports, Resolver, type Flow, type TransportSet } from './io/mod.ts';
-import type { Message } from './message/mod.ts';
+import type { Message, SipMessage } from './message/mod.ts';
 
 /** What version drachtio-srf is told; it reads the numbers to see what the server can do. */
 const SPOKEN_VERSION = 'v0.9.10';
@@ -18,7 +28,19 @@ export interface EngineOptions {
   /** PEM of CAs that are trusted beside the system's when the engine connects by TLS. */
   readonly ca?: string | undefined;
   /** The control port for applications that connect from outside; it always wants the secret. */
-  readonly control?: { readonly listen: string; readonly secret: Private<string> } | undefined;
+  readonly control?:
+    | {
+        readonly listen: string;
+        readonly secret: Private<string>;
+        /** A second port for the same, with TLS; PEM. */
+        readonly tls?: { readonly listen: string; readonly cert: string; readonly key: string } | undefined;
+      }
+    | undefined;
+  /** Who is asked about requests that begin something, instead of the applications that have connected. */
+  readonly requestHandlers?: readonly RequestHandler[] | undefined;
+  readonly defaultRefresher?: CorePolicy['defaultRefresher'];
+  /** Signs the Routes of proxied calls, so that they outlive a restart; random when absent. */
+  readonly routeSecret?: Private<string> | undefined;
   readonly challenge?: CorePolicy['challenge'];
   readonly orphanRequests?: CorePolicy['orphanRequests'];
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
@@ -37,9 +59,14 @@ export interface EngineStats {
   readonly dialogs: number;
   readonly timers: number;
   readonly apps: number;
+  /** Methods that applications have asked for, over all of them. */
+  readonly routes: number;
   readonly registeredFlows: number;
   readonly challenged: number;
   readonly refused: number;
+  /** Requests that were proxied so far, and those that are at it. */
+  readonly proxied: number;
+  readonly proxying: number;
   readonly transport: ReturnType<TransportSet['stats']>;
 }
 
@@ -48,7 +75,8 @@ export class Engine {
   readonly #core: Core;
   readonly #transports: TransportSet;
   readonly #onError: (error: unknown) => void;
-  #control: ControlServer | undefined;
+  readonly #controls: ControlServer[] = [];
+  #outbound: OutboundApps | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
   #closed = false;
@@ -62,13 +90,23 @@ export class Engine {
 
   /** @throws TransportError when a listener cannot be opened; nothing stays open then. */
   static async open(options: EngineOptions): Promise<Engine> {
-    const held: { transports?: TransportSet } = {};
+    const held: { transports?: TransportSet; engine?: Engine } = {};
     const now = () => performance.now();
+    const route = (request: SipMessage, flow: Flow) => {
+      const { engine } = held;
+      return engine && engine.#route(options.requestHandlers ?? [], request, flow);
+    };
     const core = createCore({
-      policy: { challenge: options.challenge, orphanRequests: options.orphanRequests ?? 'reject' },
+      policy: {
+        challenge: options.challenge,
+        orphanRequests: options.orphanRequests ?? 'reject',
+        defaultRefresher: options.defaultRefresher,
+        route: options.requestHandlers?.length ? route : undefined,
+      },
       transports: () => held.transports as TransportSet,
       resolver: new Resolver(now),
       ids: randomIds,
+      routeSecret: options.routeSecret?.reveal() ?? randomUUID(),
       limits: {
         transactions: options.limits?.transactions ?? 100_000,
         registeredFlows: options.limits?.registeredFlows ?? 100_000,
@@ -104,16 +142,19 @@ export class Engine {
       },
     });
     const engine = new Engine(core, held.transports, (error) => options.onError?.(error));
+    held.engine = engine;
     if (options.control) {
       try {
-        const { listen, secret } = options.control;
-        engine.#control = await ControlServer.open(
-          listen,
+        const { listen, secret, tls } = options.control;
+        const host: LinkHost = {
           secret,
-          (link) => engine.#accept(link),
-          (link) => engine.#gone(link),
-          () => engine.#identity(),
-        );
+          accept: (link) => engine.#accept(link),
+          closed: (link) => engine.#gone(link),
+          identity: () => engine.#identity(),
+        };
+        engine.#outbound = new OutboundApps(host, options.ca);
+        engine.#controls.push(await ControlServer.open(listen, host));
+        if (tls) engine.#controls.push(await ControlServer.open(tls.listen, host, tls));
       } catch (error) {
         await engine.close();
         throw error;
@@ -139,14 +180,25 @@ export class Engine {
     });
   }
 
+  /** `127.0.0.1:9022`, when there is a control port. */
+  get controlAddress(): string | undefined {
+    return this.#controls[0]?.address;
+  }
+
+  get controlTlsAddress(): string | undefined {
+    return this.#controls[1]?.address;
+  }
+
   stats(): EngineStats {
-    const { layer, dialogs, apps, registeredFlows, counters } = this.#core;
+    const { layer, dialogs, apps, registeredFlows, proxies, counters } = this.#core;
     return {
       transactions: layer.size,
       dialogs: dialogs.size,
       timers: layer.timers.size,
       apps: apps.size,
+      routes: apps.routes,
       registeredFlows: registeredFlows.size,
+      proxying: proxies.size,
       ...counters,
       transport: this.#transports.stats(),
     };
@@ -166,9 +218,28 @@ export class Engine {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#core.apps.closeAll();
-    await this.#control?.close();
+    this.#outbound?.close();
+    await Promise.all(this.#controls.map((control) => control.close()));
     this.#core.layer.close();
     await this.#transports.close();
+  }
+
+  /** Asks the handler of the method, and connects to the application that it names. */
+  #route(handlers: readonly RequestHandler[], request: SipMessage, flow: Flow): Promise<Routed> | undefined {
+    const handler = handlerFor(handlers, request.method);
+    if (!handler) return undefined;
+    const { protocol, remote } = flow;
+    return askHandler(handler, request, { protocol, address: remote.address }).then(
+      async (routing): Promise<Routed> => {
+        if (routing.type !== 'connect') return routing;
+        const unreachable: Routed = { type: 'reject', status: 480, reason: undefined };
+        if (!this.#outbound || this.#closed) return unreachable;
+        return this.#outbound
+          .connect({ ...routing, verify: handler.verifyPeer ?? true })
+          .then((link) => ({ type: 'app', link }) as const)
+          .catch(() => unreachable);
+      },
+    );
   }
 
   #accept(link: AppLink): (payload: string) => void {

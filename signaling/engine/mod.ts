@@ -1,4 +1,5 @@
 export { Engine, type EngineOptions, type EngineStats } from './engine.ts';
+export type { RequestHandler } from './control/mod.ts';
 export type { Challenge } from './core/mod.ts';
 export { TransportError } from './io/mod.ts';
 export {

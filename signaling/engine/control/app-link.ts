@@ -20,6 +20,12 @@ export class AppTable {
     return this.#links.size;
   }
 
+  get routes(): number {
+    let routes = 0;
+    for (const { verbs } of this.#links) routes += verbs.size;
+    return routes;
+  }
+
   add(link: AppLink): void {
     this.#links.add(link);
   }
@@ -30,10 +36,33 @@ export class AppTable {
 
   pick(verb: string): AppLink | undefined {
     const wanted = verb.toLowerCase();
-    const able = [...this.#links].filter((link) => !link.closed && (link.embedded || link.verbs.has(wanted)));
-    if (able.length === 0) return undefined;
+    return this.#choose((link) => link.embedded || link.verbs.has(wanted));
+  }
+
+  /** Whoever has this tag; a web service names it (control protocol §11). */
+  pickTagged(tag: string): AppLink | undefined {
+    return this.#choose((link) => link.tags.includes(tag));
+  }
+
+  /** Whoever has asked for this kind of call records. */
+  pickRecorder(verb: string): AppLink | undefined {
+    return this.#choose((link) => link.verbs.has(verb));
+  }
+
+  /** The next one in turn. Nearly always there is one alone, and no list is made for it. */
+  #choose(fits: (link: AppLink) => boolean): AppLink | undefined {
+    let count = 0;
+    let first: AppLink | undefined;
+    for (const link of this.#links) {
+      if (link.closed || !fits(link)) continue;
+      first ??= link;
+      count++;
+    }
+    if (count < 2) return first;
     this.#turn = (this.#turn + 1) % 1_000_000;
-    return able[this.#turn % able.length];
+    let left = this.#turn % count;
+    for (const link of this.#links) if (!link.closed && fits(link) && left-- === 0) return link;
+    return first;
   }
 
   get embedded(): boolean {

@@ -1,5 +1,5 @@
 /** Frames of the drachtio control protocol: `<bytes>#<payload>`, both ways. */
-const MAX_FRAME = 1 << 20;
+export const MAX_FRAME = 1 << 20;
 
 export function encodeFrame(payload: string): Buffer {
   const bytes = Buffer.from(payload, 'utf8');
@@ -16,6 +16,8 @@ export interface Command {
 
 /** Reassembles frames from a byte stream, however it is cut. Holds at most one frame. */
 export class FrameReader {
+  /** Bytes of a payload; whoever is not trusted yet gets less. */
+  limit: number = MAX_FRAME;
   #pending: Buffer = Buffer.alloc(0);
 
   /** @returns the complete payloads, or an error text after which the connection must be closed. */
@@ -30,7 +32,7 @@ export class FrameReader {
       const text = this.#pending.toString('latin1', 0, hash);
       if (!/^\d{1,8}$/.test(text)) return { payloads, error: 'malformed frame length' };
       const length = Number(text);
-      if (length === 0 || length > MAX_FRAME) return { payloads, error: `a frame of ${length} bytes` };
+      if (length === 0 || length > this.limit) return { payloads, error: `a frame of ${length} bytes` };
       const end = hash + 1 + length;
       if (this.#pending.length < end) return { payloads };
       payloads.push(this.#pending.toString('utf8', hash + 1, end));

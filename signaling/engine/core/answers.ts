@@ -4,8 +4,10 @@ import { parseCSeq, parseNameAddr, tagOf, type Message } from '../message/mod.ts
 import { TIMERS } from '../transaction/mod.ts';
 import { buildResponse, contactUri } from './build.ts';
 import { about, type Core } from './context.ts';
-import { finish } from './inbound.ts';
-import { endLeg, GIVE_UP_MS, openLeg, repeat, stopRepeating } from './legs.ts';
+import { finish } from './answer.ts';
+import { cdrStart, cdrStop } from './cdr.ts';
+import { endLeg, GIVE_UP_MS, keepSdp, openLeg, repeat, stopRepeating } from './legs.ts';
+import { answerSession, sessionAgreed } from './session.ts';
 import { endWithBye } from './outbound.ts';
 import type { Repeated, ServerRequest } from './records.ts';
 
@@ -37,6 +39,8 @@ export function sendResponse(
       return nok('Remote endpoint does not support 100rel');
     if (response.get('contact') === undefined) response.append('Contact', `<${contactUri(flow)}>`);
   }
+  const session = (message.method === 'INVITE' || message.method === 'UPDATE') && status >= 200 && status < 300;
+  if (session) answerSession(core, message, response);
   openDialog(core, request, response);
   const { leg } = request;
   if (reliable && leg) {
@@ -50,12 +54,20 @@ export function sendResponse(
   const meta = about(core, flow, 'remote', 'application', text);
   request.app.send(responseEcho(core.ids.uuid(), command.id, meta, request.id, dialogId, text));
   core.layer.respond(transaction, response, now);
+  if (message.method === 'INVITE' && !request.inDialog) record(core, response);
+  if (leg && session) sessionAgreed(core, leg, response, true, now);
+  if (leg && status > 100 && status < 300 && (message.method === 'INVITE' || session)) keepSdp(leg, response);
   if (message.method === 'INVITE') afterInviteAnswer(core, request, response, reliable, now);
   else if (message.method === 'SUBSCRIBE' && status >= 300 && leg && !request.inDialog) endLeg(core, leg);
   if ((message.method === 'REGISTER' || message.method === 'SUBSCRIBE') && status >= 200 && status < 300) {
     if (flow.reliable) core.registeredFlows.learn(message, response, flow, now);
   }
   return undefined;
+}
+
+function record(core: Core, response: Message): void {
+  if (response.status >= 300) cdrStop(core, 'application', 'call-rejected', response);
+  else if (response.status >= 200) cdrStart(core, 'application', 'uas', response);
 }
 
 /** INVITE and SUBSCRIBE: the first answer with a tag makes the leg and its dialog (§12.1.1). */
@@ -119,9 +131,9 @@ function afterInviteAnswer(core: Core, request: ServerRequest, response: Message
     if (request.inDialog) refreshTarget(dialog, message);
   }
   leg.accepted = repeated;
-  repeat(core, repeated, TIMERS.T2, (at) => {
+  repeat(core, repeated, TIMERS.T2, () => {
     leg.accepted = undefined;
-    endWithBye(core, leg, 'SIP;cause=200;text="ACK timeout"', at, true);
+    endWithBye(core, leg, 'SIP;cause=200;text="ACK timeout"', true, 'system-error-initiated-termination');
   });
 }
 

@@ -2,6 +2,7 @@ import { parseAppMessage, parseCommand, reply, type AppLink, type Command } from
 import { sendResponse } from './answers.ts';
 import type { Core } from './context.ts';
 import { sendRequest } from './outbound.ts';
+import { proxyRequest } from './proxying.ts';
 
 /** One payload of an application that has authenticated (control protocol §2). */
 export function receiveCommand(core: Core, app: AppLink, payload: string, identity: () => string): void {
@@ -32,7 +33,7 @@ export function receiveCommand(core: Core, app: AppLink, payload: string, identi
       receiveSip(core, app, command, answer);
       return;
     case 'proxy':
-      answer('NOK', 'proxying is not available in this version');
+      proxyRequest(core, app, command, parseAppMessage(command.sip));
       return;
     default:
       answer('NO', 'Unknown message type');

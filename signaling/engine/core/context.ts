@@ -1,9 +1,10 @@
-import type { DialogTable } from '../dialog/mod.ts';
-import { metaOf, sipFrame, type AppLink, type AppTable, type FrameMeta } from '../control/mod.ts';
+import type { DialogTable, Refresher } from '../dialog/mod.ts';
+import { metaOf, sipFrame, type AppLink, type AppTable, type FrameMeta, type Routing } from '../control/mod.ts';
 import type { Flow, Resolver, Transports } from '../io/mod.ts';
 import type { Message, SipMessage } from '../message/mod.ts';
 import type { Transaction, TransactionLayer } from '../transaction/mod.ts';
 import type { Ids } from './ids.ts';
+import type { BranchState, ProxyRun } from './proxy-run.ts';
 import type { ClientRequest, Leg, ServerRequest } from './records.ts';
 import type { RegisteredFlows } from './registered-flows.ts';
 
@@ -23,9 +24,16 @@ export interface CorePolicy {
         now: number,
       ) => Challenge | undefined)
     | undefined;
+  /** Who refreshes a session where neither side has said it; `none`: such a session has no timer (RFC 4028). */
+  readonly defaultRefresher?: Refresher | 'none' | undefined;
+  /** Who gets a request that begins something; undefined: the applications that asked for its method, in turn. Never rejects. */
+  readonly route?: ((request: SipMessage, flow: Flow) => Promise<Routed> | undefined) | undefined;
   /** In-dialog requests of dialogs that this engine does not hold: 481, or to the application with an empty dialog id. */
   readonly orphanRequests: 'reject' | 'deliver';
 }
+
+/** A decision that has been carried out as far as connections go. */
+export type Routed = Exclude<Routing, { type: 'connect' }> | { readonly type: 'app'; readonly link: AppLink };
 
 /** Everything that the parts of the engine's core share. One engine makes one and owns it. */
 export interface Core {
@@ -42,8 +50,15 @@ export interface Core {
   readonly byServerTransaction: Map<Transaction, ServerRequest>;
   readonly clientRequests: Map<string, ClientRequest>;
   readonly byClientTransaction: Map<Transaction, ClientRequest>;
+  /** What is being proxied, by its server transaction; and by the client transaction of each branch. */
+  readonly proxies: Map<Transaction, ProxyRun>;
+  readonly proxyBranches: Map<Transaction, BranchState>;
+  /** Proves that a Route of ours was written here. */
+  readonly routeSecret: string;
+  /** Requests about which somebody is being asked. */
+  readonly routing: Set<Transaction>;
   readonly registeredFlows: RegisteredFlows;
-  readonly counters: { challenged: number; refused: number };
+  readonly counters: { challenged: number; refused: number; proxied: number };
   draining: boolean;
   /** Monotonic ms. */
   now(): number;

@@ -5,8 +5,10 @@ import type { Message } from '../message/mod.ts';
 import { TransactionLayer, type Transaction } from '../transaction/mod.ts';
 import type { Core, CorePolicy } from './context.ts';
 import type { Ids } from './ids.ts';
-import { answerStateless, finish, receiveAck, receiveCancel, receiveRequest } from './inbound.ts';
+import { answerStateless, finish } from './answer.ts';
+import { receiveAck, receiveCancel, receiveRequest } from './inbound.ts';
 import { endLeg } from './legs.ts';
+import { proxyBranchFailed, proxyResponse } from './proxy-run.ts';
 import { RegisteredFlows } from './registered-flows.ts';
 import { clientFailed, receiveResponse, receiveStray } from './responses.ts';
 
@@ -15,6 +17,8 @@ export interface CoreParts {
   readonly transports: () => Transports;
   readonly resolver: Resolver;
   readonly ids: Ids;
+  /** For the Routes of proxied calls; the same after a restart where calls are to survive one. */
+  readonly routeSecret: string;
   readonly limits: { readonly transactions: number; readonly registeredFlows: number };
   /** Monotonic ms. */
   readonly now: () => number;
@@ -37,9 +41,17 @@ export function createCore(parts: CoreParts): Core {
       request: (transaction, now) => receiveRequest(core, transaction, now),
       ack: (message: Message, flow) => receiveAck(core, message, flow),
       cancel: (cancel, invite, now) => receiveCancel(core, cancel, invite, now),
-      response: (transaction, message, now) => receiveResponse(core, transaction, message, now),
+      response: (transaction, message, now) => {
+        const branch = core.proxyBranches.get(transaction);
+        if (branch) proxyResponse(core, branch, message, now);
+        else receiveResponse(core, transaction, message, now);
+      },
       strayResponse: (message) => receiveStray(core, message),
-      failed: (transaction, why) => clientFailed(core, transaction, why),
+      failed: (transaction, why) => {
+        const branch = core.proxyBranches.get(transaction);
+        if (branch) proxyBranchFailed(core, branch, why);
+        else clientFailed(core, transaction, why);
+      },
       overloaded: (message, flow) => {
         core.counters.refused++;
         answerStateless(core, message, flow, 503, 'Overloaded', [{ name: 'Retry-After', value: '10' }]);
@@ -54,6 +66,9 @@ export function createCore(parts: CoreParts): Core {
       },
       ended: (transaction) => {
         core.byClientTransaction.delete(transaction);
+        core.proxyBranches.delete(transaction);
+        core.proxies.delete(transaction);
+        core.routing.delete(transaction);
         const request = core.byServerTransaction.get(transaction);
         if (request) finish(core, request);
       },
@@ -75,8 +90,12 @@ export function createCore(parts: CoreParts): Core {
     byServerTransaction: new Map(),
     clientRequests: new Map(),
     byClientTransaction: new Map(),
+    routing: new Set(),
+    proxies: new Map(),
+    proxyBranches: new Map(),
+    routeSecret: parts.routeSecret,
     registeredFlows: new RegisteredFlows(parts.limits.registeredFlows),
-    counters: { challenged: 0, refused: 0 },
+    counters: { challenged: 0, refused: 0, proxied: 0 },
     draining: false,
     now: parts.now,
     wall: parts.wall,

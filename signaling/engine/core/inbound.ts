@@ -1,13 +1,16 @@
-import { createHash } from 'node:crypto';
-import { refreshTarget, type Dialog } from '../dialog/mod.ts';
+import { MIN_SE, refreshTarget, tooOften, type Dialog } from '../dialog/mod.ts';
 import type { Flow } from '../io/mod.ts';
 import { Message, parseContacts, parseCSeq, tagOf, type ParseFailure } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
-import { buildResponse, markVia } from './build.ts';
+import { answer, answerStateless, finish } from './answer.ts';
+import { markVia } from './build.ts';
+import { cdrAttempt, cdrStop } from './cdr.ts';
 import { deliver, type Core } from './context.ts';
+import { hand, handOutside } from './hand.ts';
 import { endLeg, stopRepeating } from './legs.ts';
 import { endWithBye } from './outbound.ts';
-import type { Leg, ServerRequest } from './records.ts';
+import { proxyAck, proxyCancel, proxyInside } from './proxying.ts';
+import type { Leg } from './records.ts';
 
 /** What applications can be asked for; everything else gets 405. */
 const METHODS = new Set([
@@ -26,10 +29,12 @@ const METHODS = new Set([
 ]);
 const ALLOW =
   'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, REFER, REGISTER, SUBSCRIBE, PUBLISH, UPDATE, PRACK';
-/** These begin outside of a dialog. */
+/** NOTIFYs that wait for one answer. */
+const MAX_EARLY = 4;
+/** What an application needs to listen to a dialog that it has just got. */
+const TELL_MS = 50;
+/** These only make sense inside of a dialog. */
 const NEEDS_DIALOG = new Set(['BYE', 'UPDATE', 'PRACK']);
-/** An application that has said nothing at all for this long has forgotten the request. */
-const SILENCE_MS = 30_000;
 
 /** A message from the transports. */
 export function receive(core: Core, message: Message, flow: Flow, now: number): void {
@@ -55,23 +60,6 @@ function refuse(core: Core, request: Message, flow: Flow): boolean {
   core.counters.challenged++;
   answerStateless(core, request, flow, decision.status, decision.reason, decision.headers);
   return true;
-}
-
-export function answerStateless(
-  core: Core,
-  request: Message,
-  flow: Flow,
-  status: number,
-  reason?: string,
-  headers: readonly { readonly name: string; readonly value: string }[] = [],
-): void {
-  if (request.method === 'ACK') return;
-  // The same request again gets the same tag (§8.2.7).
-  const seed = `${request.get('call-id')} ${request.get('via')} ${request.get('cseq')}`;
-  const tag = createHash('sha1').update(seed).digest('hex').slice(0, 16);
-  const response = buildResponse(request, status, reason, tag, flow);
-  for (const { name, value } of headers) response.append(name, value);
-  core.transmit(flow, response.toBytes());
 }
 
 /** Bytes that were no SIP message: answered when there is enough of it to answer (RFC 3261 §8.2, §18.3). */
@@ -101,9 +89,27 @@ export function receiveRequest(core: Core, transaction: Transaction, now: number
     receiveInside(core, transaction, dialog, leg, now);
     return;
   }
+  if (proxyInside(core, transaction, now)) return;
+  if (message.method === 'NOTIFY' && holdNotify(core, transaction, toTag)) return;
   if (message.method === 'INVITE') answer(core, transaction, 100, undefined, now);
   if (core.policy.orphanRequests === 'deliver') hand(core, transaction, undefined, '', now);
   else answer(core, transaction, 481, undefined, now);
+}
+
+/** It waits for the dialog that the answer to our SUBSCRIBE makes: the application knows of it only then. */
+function holdNotify(core: Core, transaction: Transaction, toTag: string): boolean {
+  const leg = core.legs.get(`${transaction.request.get('call-id')};from-tag=${toTag}`);
+  if (leg?.method !== 'SUBSCRIBE' || leg.role !== 'uac' || core.dialogs.byId(leg.id)) return false;
+  if (leg.earlyNotifies.length >= MAX_EARLY) return false;
+  leg.earlyNotifies.push(transaction);
+  return true;
+}
+
+/** There is a dialog now, of which the application has just been told; or there never will be one: then they get 481. */
+export function releaseNotifies(core: Core, leg: Leg, now: number): void {
+  core.layer.timers.set(now + TELL_MS, (at) => {
+    for (const transaction of leg.earlyNotifies.splice(0)) receiveRequest(core, transaction, at);
+  });
 }
 
 function receiveOutside(core: Core, transaction: Transaction, now: number): void {
@@ -121,8 +127,11 @@ function receiveOutside(core: Core, transaction: Transaction, now: number): void
       return;
     }
   }
-  if (method === 'INVITE') answer(core, transaction, 100, undefined, now);
-  hand(core, transaction, undefined, '', now);
+  if (method === 'INVITE') {
+    cdrAttempt(core, 'network', message);
+    answer(core, transaction, 100, undefined, now);
+  }
+  handOutside(core, transaction, now);
 }
 
 function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg: Leg, now: number): void {
@@ -143,6 +152,15 @@ function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg
       return;
     }
   }
+  // One at a time (RFC 3311 §5.2).
+  if (method === 'UPDATE' && leg.serverUpdate) {
+    answer(core, transaction, 500, undefined, now, { 'Retry-After': '2' });
+    return;
+  }
+  if ((method === 'INVITE' || method === 'UPDATE') && tooOften(message)) {
+    answer(core, transaction, 422, undefined, now, { 'Min-SE': String(MIN_SE) });
+    return;
+  }
   if (method === 'PRACK' && !acknowledgeProvisional(core, leg, message)) {
     answer(core, transaction, 481, undefined, now);
     return;
@@ -154,11 +172,13 @@ function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg
   if (method === 'INVITE') answer(core, transaction, 100, undefined, now);
   const request = hand(core, transaction, leg, leg.id, now);
   if (method === 'INVITE') leg.serverInvite = request;
+  if (method === 'UPDATE') leg.serverUpdate = request;
   const terminated =
     method === 'NOTIFY' &&
     leg.method === 'SUBSCRIBE' &&
     /^\s*terminated/i.test(message.get('subscription-state') ?? '');
   if (method === 'BYE') {
+    if (leg.method === 'INVITE') cdrStop(core, 'network', 'normal-release', message);
     // What the application still holds of this dialog can no longer be answered in a useful way.
     for (const open of [...core.serverRequests.values()]) {
       if (open.leg === leg && open !== request) {
@@ -171,60 +191,6 @@ function receiveInside(core: Core, transaction: Transaction, dialog: Dialog, leg
   if (method === 'BYE' || terminated) endLeg(core, leg);
 }
 
-/** Gives a request to an application. */
-function hand(core: Core, transaction: Transaction, leg: Leg | undefined, dialogId: string, now: number) {
-  const message = transaction.request;
-  const app = leg ? leg.app : core.apps.pick(message.method);
-  if (!app || app.closed) {
-    answer(core, transaction, leg ? 481 : 503, undefined, now);
-    return undefined;
-  }
-  const request: ServerRequest = {
-    id: core.ids.uuid(),
-    transaction,
-    message,
-    app,
-    leg,
-    inDialog: tagOf(message.get('to')) !== undefined,
-    localTag: undefined,
-    timer: undefined,
-  };
-  request.timer = core.layer.timers.set(now + SILENCE_MS, (at) => {
-    if (transaction.invite && transaction.last !== undefined && request.localTag !== undefined) return;
-    finish(core, request);
-    answer(core, transaction, 504, 'Application Did Not Answer', at, {}, request.localTag);
-  });
-  core.serverRequests.set(request.id, request);
-  core.byServerTransaction.set(transaction, request);
-  deliver(core, app, message, transaction.flow, request.id, dialogId, leg === undefined);
-  return request;
-}
-
-/** Forgets a request that has its final answer. */
-export function finish(core: Core, request: ServerRequest): void {
-  core.layer.timers.cancel(request.timer);
-  core.serverRequests.delete(request.id);
-  core.byServerTransaction.delete(request.transaction);
-  if (request.leg?.serverInvite === request) request.leg.serverInvite = undefined;
-}
-
-/** An answer by the engine itself. */
-export function answer(
-  core: Core,
-  transaction: Transaction,
-  status: number,
-  reason: string | undefined,
-  now: number,
-  headers: Readonly<Record<string, string>> = {},
-  tag?: string,
-): void {
-  const { request, flow } = transaction;
-  const response = buildResponse(request, status, reason, status === 100 ? undefined : (tag ?? core.ids.tag()), flow);
-  response.remove('contact');
-  for (const [name, value] of Object.entries(headers)) response.append(name, value);
-  core.layer.respond(transaction, response, now);
-}
-
 /** An ACK to a 2xx: ends its repetition and goes to the application (RFC 3261 §13.3.1.4). */
 export function receiveAck(core: Core, message: Message, flow: Flow): void {
   const toTag = tagOf(message.get('to'));
@@ -233,6 +199,7 @@ export function receiveAck(core: Core, message: Message, flow: Flow): void {
   const dialog = core.dialogs.find(message.get('call-id') ?? '', toTag, fromTag);
   const leg = dialog && core.legs.get(dialog.id);
   const accepted = leg?.accepted;
+  if (!dialog && proxyAck(core, message)) return;
   if (!leg || !accepted || parseCSeq(message.get('cseq') ?? '')?.number !== accepted.cseq) return;
   stopRepeating(core, accepted);
   leg.accepted = undefined;
@@ -242,6 +209,13 @@ export function receiveAck(core: Core, message: Message, flow: Flow): void {
 
 /** CANCEL: 200 to it, 487 to the INVITE, and the application is told (§9.2). */
 export function receiveCancel(core: Core, cancel: Transaction, invite: Transaction | undefined, now: number): void {
+  if (proxyCancel(core, cancel, invite, now)) return;
+  if (invite && core.routing.delete(invite)) {
+    answer(core, cancel, 200, undefined, now);
+    cdrStop(core, 'network', 'call-canceled', cancel.request);
+    answer(core, invite, 487, undefined, now);
+    return;
+  }
   const request = invite && core.byServerTransaction.get(invite);
   if (!request || !invite) {
     const accepted = invite?.state === 'accepted';
@@ -250,6 +224,7 @@ export function receiveCancel(core: Core, cancel: Transaction, invite: Transacti
   }
   const { leg } = request;
   answer(core, cancel, 200, undefined, now, {}, request.localTag);
+  if (!request.inDialog) cdrStop(core, 'network', 'call-canceled', cancel.request);
   deliver(core, request.app, cancel.request, cancel.flow, request.id, leg?.id ?? '', false);
   finish(core, request);
   answer(core, invite, 487, undefined, now, {}, request.localTag);
@@ -274,6 +249,6 @@ export function appGone(core: Core, app: Leg['app'], now: number): void {
     answer(core, request.transaction, 503, 'Application Gone', now, {}, request.localTag);
   }
   for (const leg of [...core.legs.values()]) {
-    if (leg.app === app) endWithBye(core, leg, 'SIP;cause=503;text="application gone"', now, false);
+    if (leg.app === app) endWithBye(core, leg, 'SIP;cause=503;text="application gone"', false);
   }
 }

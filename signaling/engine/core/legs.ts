@@ -1,4 +1,5 @@
 import type { AppLink } from '../control/mod.ts';
+import type { Message } from '../message/mod.ts';
 import { TIMERS } from '../transaction/mod.ts';
 import type { Core } from './context.ts';
 import type { Leg, Repeated } from './records.ts';
@@ -15,6 +16,11 @@ export function openLeg(core: Core, id: string, role: Leg['role'], method: strin
     reliable: undefined,
     lastRSeq: 0,
     answered: undefined,
+    serverUpdate: undefined,
+    earlyNotifies: [],
+    localSdp: undefined,
+    session: undefined,
+    byeRecorded: false,
     cancelled: false,
   };
   core.legs.set(id, leg);
@@ -27,8 +33,21 @@ export function endLeg(core: Core, leg: Leg): void {
   stopRepeating(core, leg.reliable);
   leg.accepted = undefined;
   leg.reliable = undefined;
+  stopSession(core, leg);
   for (const dialog of core.dialogs.forks(leg.id)) core.dialogs.remove(dialog);
   if (core.legs.get(leg.id) === leg) core.legs.delete(leg.id);
+}
+
+export function stopSession(core: Core, leg: Leg): void {
+  core.layer.timers.cancel(leg.session?.timer);
+  leg.session = undefined;
+}
+
+/** Notes a session description of ours: a refresh says it again (RFC 4028 §7.4). */
+export function keepSdp(leg: Leg, message: Message): void {
+  const carries = ['INVITE', 'UPDATE', 'ACK', ''].includes(message.method);
+  const type = message.get('content-type') ?? '';
+  if (carries && message.body.length > 0 && /^\s*application\/sdp\b/i.test(type)) leg.localSdp = message.body;
 }
 
 /** Sends again at T1, doubling up to `capMs`, until stopped; `gaveUp` after 64·T1. */

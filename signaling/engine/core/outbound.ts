@@ -12,8 +12,9 @@ import {
   typeBody,
   viaFor,
 } from './build.ts';
+import { cdrAttempt, cdrStop, type CdrReason } from './cdr.ts';
 import { about, deliverUnsolicited, type Core } from './context.ts';
-import { endLeg, GIVE_UP_MS, openLeg } from './legs.ts';
+import { endLeg, GIVE_UP_MS, keepSdp, openLeg, stopSession } from './legs.ts';
 import type { ClientRequest, Leg } from './records.ts';
 import { failLocally } from './responses.ts';
 import { inDialogWay, isOwnAddress, outsideWay } from './ways.ts';
@@ -106,7 +107,11 @@ async function sendOutside(
   if (message.method === 'INVITE' || message.method === 'SUBSCRIBE') {
     const legId = `${request.get('call-id')};from-tag=${tagOf(request.get('from'))}`;
     client.leg = core.legs.get(legId) ?? openLeg(core, legId, 'uac', message.method, app);
-    if (message.method === 'INVITE') client.leg.clientInvite = client;
+    if (message.method === 'INVITE') {
+      client.leg.clientInvite = client;
+      keepSdp(client.leg, request);
+      cdrAttempt(core, 'application', request);
+    }
   }
   core.clientRequests.set(id, client);
   if (message.method === 'ACK') {
@@ -149,11 +154,15 @@ async function sendInside(
   echo(core, app, command, request, flow, id);
   const client = newClient(id, request, app, leg, true, 'rest' in way ? way.rest : []);
   core.clientRequests.set(id, client);
+  keepSdp(leg, request);
   if (method === 'INVITE') {
     leg.clientInvite = client;
     dialog.inviteCSeq = cseq;
   }
   if (method === 'BYE') {
+    if (leg.method === 'INVITE' && !leg.byeRecorded) cdrStop(core, 'application', 'normal-release', request);
+    leg.byeRecorded = true;
+    stopSession(core, leg);
     // The dialog is over for us once BYE has left (§15.1.1), but its answer still goes to the application.
     if (leg.clientInvite) cancelClient(core, leg.clientInvite, []);
   }
@@ -185,12 +194,13 @@ async function sendAck(
     if (value !== undefined && ack.get(name) === undefined) ack.append(name, value);
   }
   typeBody(ack, message.body);
+  keepSdp(leg, ack);
   ack.prepend('Via', viaFor(flow, core.ids.branch()));
   answered.ack = { bytes: ack.toBytes(), flow };
   echo(core, app, command, ack, flow, core.ids.uuid());
   core.transmit(flow, answered.ack.bytes);
   if (leg.cancelled)
-    endWithBye(core, leg, 'SIP;cause=200;text="ACK-BYE due to cancel race condition"', core.now(), true);
+    endWithBye(core, leg, 'SIP;cause=200;text="ACK-BYE due to cancel race condition"', true, 'call-canceled');
 }
 
 function sendCancel(
@@ -265,23 +275,40 @@ export function newClient(
     cancel: 'no',
     cancelHeaders: [],
     timer: undefined,
+    onFinal: undefined,
     alternatives,
   };
 }
 
 /** The engine ends a dialog by itself; `tell`: the application gets the BYE as an unsolicited frame (§7.4). */
-export function endWithBye(core: Core, leg: Leg, reason: string, now: number, tell: boolean): void {
+export function endWithBye(
+  core: Core,
+  leg: Leg,
+  reason: string,
+  tell: boolean,
+  why: CdrReason = 'system-initiated-termination',
+): void {
   const dialog = leg.answered?.dialog ?? core.dialogs.byId(leg.id);
   if (dialog && dialog.state === 'confirmed' && leg.method === 'INVITE') {
     const bye = byeFor(core, dialog, reason);
     const { request, flow, branch } = bye;
-    core.layer.send(request, flow, branch, now);
+    sendByRoute(core, dialog, request, branch, (by) => core.layer.send(request, by, branch, core.now()));
+    cdrStop(core, 'application', why, request);
     if (tell) deliverUnsolicited(core, leg.app, request, flow, leg.id);
   } else if (leg.clientInvite) cancelClient(core, leg.clientInvite, []);
   endLeg(core, leg);
 }
 
-/** A BYE of the engine's own; it leaves by the flow of the dialog. */
+/** A request of the engine's own goes where one of the application's would: by the dialog's routes and its target. */
+export function sendByRoute(core: Core, dialog: Dialog, request: Message, branch: string, send: (flow: Flow) => void) {
+  void inDialogWay(core, dialog, nextHop(request)).then((way) => {
+    const flow = 'flow' in way ? way.flow : dialog.flow;
+    if (flow !== dialog.flow) request.set('Via', viaFor(flow, branch));
+    send(flow);
+  });
+}
+
+/** A BYE of the engine's own, with the Via of the dialog's flow. */
 export function byeFor(core: Core, dialog: Dialog, reason: string): { request: Message; flow: Flow; branch: string } {
   dialog.localCSeq++;
   const request = dialogRequest(dialog, 'BYE', dialog.localCSeq);

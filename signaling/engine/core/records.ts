@@ -36,6 +36,8 @@ export interface ClientRequest {
   cancelHeaders: readonly { readonly name: string; readonly value: string }[];
   /** After CANCEL: the peer that does not even say 487 (§9.1). */
   timer: Timer | undefined;
+  /** The engine's own request: what becomes of its answer. */
+  onFinal: ((response: Message, now: number) => void) | undefined;
   /** What is left to try when this target cannot be reached (RFC 3263 §4.3). */
   alternatives: readonly Target[];
 }
@@ -80,6 +82,16 @@ export interface Leg {
   reliable: Repeated | undefined;
   lastRSeq: number;
   answered: Answered | undefined;
+  /** The peer's UPDATE that the application has not answered (RFC 3311 §5.2). */
+  serverUpdate: ServerRequest | undefined;
+  /** NOTIFYs that were quicker than the answer to our SUBSCRIBE (RFC 6665 §4.1.2.4). */
+  earlyNotifies: Transaction[];
+  /** What the next refresh says again. */
+  localSdp: Uint8Array | undefined;
+  /** Of the session timer (RFC 4028): when to refresh, or when to give up. */
+  session: { readonly seconds: number; readonly timer: Timer } | undefined;
+  /** A BYE of the application is in the call's records; a second one repeats it with credentials. */
+  byeRecorded: boolean;
   /** The application cancelled and a 200 crossed the CANCEL: BYE follows the ACK. */
   cancelled: boolean;
 }

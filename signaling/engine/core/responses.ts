@@ -4,6 +4,9 @@ import type { Flow } from '../io/mod.ts';
 import { parseCSeq, tagOf, type Message } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
 import { buildResponse, viaFor } from './build.ts';
+import { cdrStart, cdrStop } from './cdr.ts';
+import { releaseNotifies } from './inbound.ts';
+import { sessionAgreed } from './session.ts';
 import { deliver, frameTime, type Core } from './context.ts';
 import { endLeg } from './legs.ts';
 import { byeFor, launch, releaseCancel } from './outbound.ts';
@@ -28,9 +31,27 @@ export function receiveResponse(core: Core, transaction: Transaction, message: M
   const { leg } = client;
   const dialog = leg && dialogOf(core, client, message, transaction.flow);
   if (status >= 200) complete(core, client, message, dialog);
+  if (
+    leg &&
+    status >= 200 &&
+    status < 300 &&
+    (client.request.method === 'INVITE' || client.request.method === 'UPDATE')
+  )
+    sessionAgreed(core, leg, message, false, now);
+  if (status >= 200) {
+    record(core, client, message);
+    client.onFinal?.(message, now);
+  }
   const dialogId = leg?.id ?? '';
   if (client.app) deliver(core, client.app, message, transaction.flow, client.id, dialogId, false);
   if (status >= 200) afterFinal(core, client, status);
+  if (leg && status >= 200 && leg.earlyNotifies.length > 0) releaseNotifies(core, leg, now);
+}
+
+function record(core: Core, client: ClientRequest, response: Message): void {
+  if (client.request.method !== 'INVITE' || client.inDialog) return;
+  if (response.status >= 300) cdrStop(core, 'network', 'call-rejected', response);
+  else cdrStart(core, 'network', 'uac', response);
 }
 
 /** The dialog that a response makes, confirms or refreshes. */
@@ -155,6 +176,8 @@ export function failLocally(core: Core, client: ClientRequest, status: number, r
   const response = buildResponse(client.request, status, reason, core.ids.tag(), flow);
   response.remove('contact');
   complete(core, client, response, undefined);
+  record(core, client, response);
+  client.onFinal?.(response, core.now());
   if (client.app) {
     const text = response.toString();
     const meta = {
@@ -168,4 +191,5 @@ export function failLocally(core: Core, client: ClientRequest, status: number, r
     client.app.send(sipFrame(core.ids.uuid(), meta, client.id, client.leg?.id ?? '', text));
   }
   afterFinal(core, client, status);
+  if (client.leg && client.leg.earlyNotifies.length > 0) releaseNotifies(core, client.leg, core.now());
 }

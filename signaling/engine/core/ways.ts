@@ -48,6 +48,11 @@ export async function inDialogWay(core: Core, dialog: Dialog, hop: string): Prom
   return outsideWay(core, hop);
 }
 
+export function isOwnUri(core: Core, text: string): boolean {
+  const uri = parseUri(text);
+  return uri !== undefined && isOwnAddress(core, uri);
+}
+
 /** A request to one of our own listeners would only come back (control protocol §7.1). */
 export function isOwnAddress(core: Core, uri: SipUri): boolean {
   if (uri.host === 'localhost') return false;

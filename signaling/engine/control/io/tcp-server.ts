@@ -1,37 +1,42 @@
-import { timingSafeEqual, createHash } from 'node:crypto';
-import { createServer, type Server, type Socket } from 'node:net';
-import { parseHostPort, type Private } from '../../../../vocabulary/mod.ts';
-import type { AppLink } from '../app-link.ts';
-import { encodeFrame, FrameReader, parseCommand } from '../frame.ts';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { bracketed, parseHostPort } from '../../../../vocabulary/mod.ts';
+import { serveLink, type LinkHost } from './link.ts';
 
-/** Bytes that may wait for an application that does not read. */
-const MAX_QUEUE = 8 << 20;
 const MAX_APPS = 64;
-const AUTHENTICATE_MS = 5000;
+const HANDSHAKE_MS = 5000;
 
-/** The control port: applications connect, authenticate, and only then say anything else. It owns their sockets. */
+/** The control port, plain or TLS: applications connect, authenticate, and only then say anything else. It owns their sockets. */
 export class ControlServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Where it really listens. */
   readonly address: string;
-  #nextId = 1;
 
   private constructor(server: Server, address: string) {
     this.#server = server;
     this.address = address;
   }
 
+  /** `tls`: PEM. @throws Error when the address cannot be had. */
   static async open(
     listen: string,
-    secret: Private<string>,
-    accept: (link: AppLink) => (payload: string) => void,
-    closed: (link: AppLink) => void,
-    identity: () => string,
+    host: LinkHost,
+    tls?: { readonly cert: string; readonly key: string },
   ): Promise<ControlServer> {
     const at = parseHostPort(listen);
     if (!at) throw new Error(`control address "${listen}" is not HOST:PORT`);
-    const taken: { take?: (socket: Socket) => void } = {};
-    const server = createServer({ noDelay: true }, (socket) => taken.take?.(socket));
+    const made: { control?: ControlServer } = {};
+    const onSocket = (socket: Socket) => serveLink(socket, host, { ended: () => undefined });
+    const server = tls
+      ? createTlsServer({ ...tls, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_MS, noDelay: true }, onSocket)
+      : createServer({ noDelay: true });
+    server.on('tlsClientError', () => undefined);
+    // Handshakes count too, and end with the server.
+    server.on('connection', (socket: Socket) => {
+      const { control } = made;
+      if (control && control.#hold(socket) && !tls) onSocket(socket);
+    });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) =>
         reject(
@@ -43,9 +48,9 @@ export class ControlServer {
       );
       server.listen(at.port, at.address, () => resolve());
     });
-    const control = new ControlServer(server, listen);
-    taken.take = (socket) => control.#accept(socket, secret, accept, closed, identity);
-    return control;
+    const { port } = server.address() as AddressInfo;
+    made.control = new ControlServer(server, `${bracketed(at.address)}:${port}`);
+    return made.control;
   }
 
   async close(): Promise<void> {
@@ -53,70 +58,15 @@ export class ControlServer {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
-  #accept(
-    socket: Socket,
-    secret: Private<string>,
-    accept: (link: AppLink) => (payload: string) => void,
-    closed: (link: AppLink) => void,
-    identity: () => string,
-  ): void {
+  /** @returns false when there are too many. */
+  #hold(socket: Socket): boolean {
     socket.on('error', () => undefined);
     if (this.#sockets.size >= MAX_APPS) {
       socket.destroy();
-      return;
+      return false;
     }
     this.#sockets.add(socket);
-    const reader = new FrameReader();
-    const send = (payload: string) => {
-      if (socket.writableLength > MAX_QUEUE) socket.destroy();
-      else socket.write(encodeFrame(payload));
-    };
-    let tags: readonly string[] = [];
-    const link: AppLink = {
-      id: `app-${this.#nextId++}`,
-      embedded: false,
-      verbs: new Set(),
-      get tags() {
-        return tags;
-      },
-      get closed() {
-        return socket.destroyed;
-      },
-      send,
-      close: () => socket.destroy(),
-    };
-    let receive: ((payload: string) => void) | undefined;
-    const timer = setTimeout(() => socket.destroy(), AUTHENTICATE_MS);
-    socket.on('data', (chunk) => {
-      const { payloads, error } = reader.push(chunk);
-      for (const payload of payloads) {
-        if (receive) {
-          receive(payload);
-          continue;
-        }
-        const command = parseCommand(payload);
-        if (command?.type !== 'authenticate' || !sameSecret(command.fields[0] ?? '', secret.reveal())) {
-          const text = command?.type === 'authenticate' ? 'incorrect secret' : 'not authenticated';
-          send(`${crypto.randomUUID()}|response|${command?.id ?? ''}|NO|${text}`);
-          socket.end();
-          return;
-        }
-        clearTimeout(timer);
-        tags = (command.fields[1] ?? '').split(',').filter((tag) => tag !== '');
-        send(`${crypto.randomUUID()}|response|${command.id}|OK|${identity()}`);
-        receive = accept(link);
-      }
-      if (error !== undefined) socket.destroy();
-    });
-    socket.on('close', () => {
-      clearTimeout(timer);
-      this.#sockets.delete(socket);
-      if (receive) closed(link);
-    });
+    socket.once('close', () => this.#sockets.delete(socket));
+    return true;
   }
-}
-
-function sameSecret(given: string, wanted: string): boolean {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(given), hash(wanted));
 }
