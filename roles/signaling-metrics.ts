@@ -2,14 +2,21 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Engine } from '../signaling/engine/mod.ts';
 import type { CallTable } from '../signaling/invite/mod.ts';
 import type { MediaNg } from '../signaling/media-ng/mod.ts';
-import type { Bindings } from '../signaling/register/mod.ts';
+import type { Admission, Bindings, Wakeups } from '../signaling/register/mod.ts';
 
 /** The metrics of a signaling node; gauges are read when somebody asks. */
 export function registerSignalingMetrics(
   register: Registry,
-  parts: { readonly engine: Engine; readonly bindings: Bindings; readonly calls: CallTable; readonly media: MediaNg },
+  parts: {
+    readonly engine: Engine;
+    readonly bindings: Bindings;
+    readonly calls: CallTable;
+    readonly media: MediaNg;
+    readonly admission: Admission;
+    readonly wakeups: Wakeups;
+  },
 ) {
-  const { engine, bindings, calls, media } = parts;
+  const { engine, bindings, calls, media, admission, wakeups } = parts;
   const registers = [register];
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -23,6 +30,9 @@ export function registerSignalingMetrics(
   gauge('causeway_calls', 'Calls in set-up or up.', () => calls.size);
   gauge('causeway_registrations', 'Addresses of record with at least one binding.', () => bindings.aors);
   gauge('causeway_bindings', 'Bindings.', () => bindings.size);
+  gauge('causeway_register_waiting', 'Clients that were told to come back later.', () => admission.storm.waiting);
+  gauge('causeway_limit_entries', 'Sources, users and pairs of both whose rates are known.', () => admission.size);
+  gauge('causeway_push_waiting', 'Devices that are being woken for a call.', () => wakeups.waiting);
   gauge('causeway_sip_transactions', 'SIP transactions, lingering ones included.', () => engine.stats().transactions);
   gauge('causeway_sip_dialogs', 'SIP dialogs.', () => engine.stats().dialogs);
   gauge('causeway_sip_timers', 'Timers of the SIP engine.', () => engine.stats().timers);
@@ -61,6 +71,12 @@ export function registerSignalingMetrics(
   counter('causeway_challenges_total', 'Requests answered with a challenge.', [], () => [
     [{}, engine.stats().challenged],
   ]);
+  counter('causeway_limited_total', 'Requests refused by a limit of rate.', ['limit'], () =>
+    Object.entries(admission.counters).map(([limit, value]) => [{ limit }, value]),
+  );
+  counter('causeway_pushes_total', 'Pushes and what became of them.', ['result'], () =>
+    Object.entries(wakeups.counters).map(([result, value]) => [{ result }, value]),
+  );
   counter('causeway_sip_refused_total', 'Requests refused because the node is full or draining.', [], () => [
     [{}, engine.stats().refused],
   ]);
@@ -75,6 +91,12 @@ export function registerSignalingMetrics(
       name: 'causeway_registers_total',
       help: 'REGISTER requests that were answered, by result.',
       labelNames: ['result'],
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'causeway_register_refusals_total',
+      help: 'REGISTER requests that were refused, challenges among them, by status and reason.',
+      labelNames: ['status', 'reason'],
       registers,
     }),
     setup: new Histogram({

@@ -21,6 +21,8 @@ export interface EngineOptions {
   readonly control?: { readonly listen: string; readonly secret: Private<string> } | undefined;
   readonly challenge?: CorePolicy['challenge'];
   readonly orphanRequests?: CorePolicy['orphanRequests'];
+  readonly appRoutes?: CorePolicy['appRoutes'];
+  readonly firstCSeq?: CorePolicy['firstCSeq'];
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   /** A connection is gone; what was registered over it cannot be reached any more. */
   readonly onFlowClosed?: ((flow: { protocol: string; address: string; port: number }) => void) | undefined;
@@ -63,7 +65,12 @@ export class Engine {
     const held: { transports?: TransportSet } = {};
     const now = () => performance.now();
     const core = createCore({
-      policy: { challenge: options.challenge, orphanRequests: options.orphanRequests ?? 'reject' },
+      policy: {
+        challenge: options.challenge,
+        orphanRequests: options.orphanRequests ?? 'reject',
+        appRoutes: options.appRoutes,
+        firstCSeq: options.firstCSeq,
+      },
       transports: () => held.transports as TransportSet,
       resolver: new Resolver(now),
       ids: randomIds,

@@ -3,6 +3,7 @@ export type { Challenge } from './core/mod.ts';
 export { TransportError } from './io/mod.ts';
 export {
   bareHost,
+  parseAddressList,
   parseAuth,
   parseContacts,
   parseCSeq,
@@ -12,4 +13,5 @@ export {
   tagOf,
   type NameAddr,
   type SipMessage,
+  type SipUri,
 } from './message/mod.ts';

@@ -45,7 +45,8 @@ export function bestFailure(failures: readonly Failure[]): Failure {
   return [...failures].sort((a, b) => rank(a) - rank(b) || a.status - b.status)[0] ?? { status: 480 };
 }
 
-/** Another gateway may do better. */
-export function tryNext({ status }: Failure): boolean {
+/** Another gateway may do better; another device of lower q always may, unless somebody has declined (§16.7 step 5). */
+export function tryNext({ status }: Failure, devices: boolean): boolean {
+  if (devices) return status < 600;
   return status === 408 || status === 500 || (status >= 502 && status < 600);
 }

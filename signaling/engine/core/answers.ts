@@ -72,6 +72,7 @@ function openDialog(core: Core, request: ServerRequest, response: Message): void
     transaction.flow,
   );
   if (!dialog) return;
+  dialog.localCSeq = Math.max(dialog.localCSeq, core.policy.firstCSeq ?? 0);
   request.leg = openLeg(core, dialog.id, 'uas', message.method, request.app);
   if (message.method === 'INVITE') request.leg.serverInvite = request;
   core.dialogs.add(dialog);

@@ -57,7 +57,10 @@ export function copyAppHeaders(from: SipMessage, to: Message, flow: Flow, skip: 
     const canonical = canonicalName(name);
     if (IMMUTABLE.has(canonical) || skip.has(canonical)) continue;
     if (canonical === 'contact') to.append('Contact', nameAddr(ownAddress(value, flow, true)));
-    else if (canonical === 'p-asserted-identity') to.append('P-Asserted-Identity', ownAddress(value, flow, false));
+    else if (canonical === 'www-authenticate' || canonical === 'proxy-authenticate') {
+      // An application's headers are joined by commas; these are never to share a line (RFC 3261 §7.3.1).
+      for (const part of value.split(/,\s*(?=(?:Digest|Bearer)\s)/i)) to.append(spellName(name), part);
+    } else if (canonical === 'p-asserted-identity') to.append('P-Asserted-Identity', ownAddress(value, flow, false));
     else to.append(spellName(name), value);
   }
 }

@@ -12,6 +12,8 @@ export interface Challenge {
   readonly status: number;
   readonly reason?: string;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
+  /** The connection ends with this answer. */
+  readonly close?: boolean;
 }
 
 export interface CorePolicy {
@@ -25,6 +27,10 @@ export interface CorePolicy {
     | undefined;
   /** In-dialog requests of dialogs that this engine does not hold: 481, or to the application with an empty dialog id. */
   readonly orphanRequests: 'reject' | 'deliver';
+  /** Whether Route headers that an application writes into a new request are sent; drachtio's server drops them. */
+  readonly appRoutes?: boolean | undefined;
+  /** Where the CSeqs of our own requests begin; as drachtio's server does it when absent. */
+  readonly firstCSeq?: number | undefined;
 }
 
 /** Everything that the parts of the engine's core share. One engine makes one and owns it. */

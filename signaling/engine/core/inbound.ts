@@ -54,6 +54,7 @@ function refuse(core: Core, request: Message, flow: Flow): boolean {
   if (!decision) return false;
   core.counters.challenged++;
   answerStateless(core, request, flow, decision.status, decision.reason, decision.headers);
+  if (decision.close === true) core.transports.closeFlow(flow, 'refused');
   return true;
 }
 

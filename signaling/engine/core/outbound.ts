@@ -88,7 +88,8 @@ async function sendOutside(
   const from = nameAddr(ownAddress(message.get('from') ?? `<${contactUri(reference)}>`, reference, false));
   // With a To tag it belongs to a dialog that only the application knows: then it also knows the route set.
   const adopted = tagOf(message.get('to')) !== undefined;
-  if (adopted) for (const hop of message.getAll('route')) request.append('Route', hop);
+  if (adopted || core.policy.appRoutes === true)
+    for (const hop of message.getAll('route')) request.append('Route', hop);
   request.append('From', tagOf(from) === undefined ? withTag(from, core.ids.tag()) : from);
   request.append('To', nameAddr(ownAddress(message.get('to') ?? `<${text}>`, reference, false)));
   request.append('Call-ID', message.get('call-id') ?? core.ids.uuid());
