@@ -3,6 +3,7 @@ export type { Challenge } from './core/mod.ts';
 export { TransportError } from './io/mod.ts';
 export {
   bareHost,
+  escapeUser,
   parseAddressList,
   parseAuth,
   parseContacts,

@@ -1,5 +1,5 @@
 import type { Account } from '../directory/mod.ts';
-import { bareHost, parseNameAddr, parseUri } from '../engine/mod.ts';
+import { bareHost, escapeUser, parseNameAddr, parseUri } from '../engine/mod.ts';
 import { MediaError } from '../media-port.ts';
 import { joinedHeaders, profileOf, traitsOf } from '../register/mod.ts';
 import type { Req, Res } from '../srf.ts';
@@ -251,7 +251,7 @@ export class B2bua {
     const host = destination.what === 'trunk' ? bareHost(parseUri(destination.uri)?.host ?? domain) : domain;
     return {
       ...identityHeaders(who.identity, destination, domain),
-      To: `<sip:${dialled}@${host}>`,
+      To: `<sip:${escapeUser(dialled)}@${host}>`,
       'Max-Forwards': String(hops - 1),
       Allow: 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE',
       ...(destination.what === 'node' ? guard.peerToken(this.#nextCallId(call), now()) : {}),

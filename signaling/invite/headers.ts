@@ -1,4 +1,4 @@
-import { parseAddressList, parseNameAddr, parseUri, quote, type NameAddr } from '../engine/mod.ts';
+import { escapeUser, parseAddressList, parseNameAddr, parseUri, quote, type NameAddr } from '../engine/mod.ts';
 import type { Req } from '../srf.ts';
 import type { Account } from '../directory/mod.ts';
 import type { Destination } from './route.ts';
@@ -85,7 +85,7 @@ export function identityHeaders(
   const { privacy, asserted, own } = identity;
   const outside = destination.what === 'trunk';
   const host = outside ? 'localhost' : domain;
-  const named = `<sip:${outside ? identity.number : identity.user}@${host}>`;
+  const named = `<sip:${escapeUser(outside ? identity.number : identity.user)}@${host}>`;
   const from = identity.display === undefined ? named : `${quote(identity.display)} ${named}`;
   const hidden = privacy.has('id') || privacy.has('user') || privacy.has('header');
   const vouched = own ? [from] : asserted.map(formatAddress);

@@ -1,5 +1,5 @@
 import { bracketed } from '../../vocabulary/mod.ts';
-import { parseNameAddr, parseUri, bareHost } from '../engine/mod.ts';
+import { bareHost, escapeUser, parseNameAddr, parseUri } from '../engine/mod.ts';
 import type { LegKind } from '../media-port.ts';
 import { devices, kindOf, sleeps, type Binding, type GruuTarget } from '../register/mod.ts';
 import type { B2buaParts } from './parts.ts';
@@ -65,7 +65,7 @@ export async function route(parts: B2buaParts, caller: Caller, dialled: string, 
       const host = uri ? `${uri.host}${uri.port === undefined ? '' : `:${uri.port}`}` : '';
       return [
         {
-          uri: `sip:${dialled}@${host}`,
+          uri: `sip:${escapeUser(dialled)}@${host}`,
           via: trunk.uri,
           kind: 'plain' as const,
           what: 'trunk' as const,
@@ -129,7 +129,7 @@ async function otherNodes(
   // That node passes SDP on as it is: the media of the whole call stays on one media node, ours.
   return nodes.flatMap(({ node, sip, kinds }) =>
     kinds.map((kind) => ({
-      uri: gruu?.uri ?? `sip:${dialled}@${parts.tenants.domain(tenant)}`,
+      uri: gruu?.uri ?? `sip:${escapeUser(dialled)}@${parts.tenants.domain(tenant)}`,
       via: sip,
       kind,
       what: 'node' as const,

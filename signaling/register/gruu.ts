@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import type { Private } from '../../vocabulary/mod.ts';
-import { parseUri } from '../engine/mod.ts';
+import { escapeUser, parseUri } from '../engine/mod.ts';
 import type { Binding } from './binding.ts';
 
 /** Whom a GRUU in a R-URI means (RFC 5627 §5.3). */
@@ -28,7 +28,7 @@ export class Gruus {
   }
 
   public(user: string, domain: string, instance: string): string {
-    return `sip:${user}@${domain};gr=${escapeParam(unbracketed(instance))}`;
+    return `sip:${escapeUser(user)}@${domain};gr=${escapeParam(unbracketed(instance))}`;
   }
 
   temporary(tenant: string, user: string, domain: string, binding: Binding): string {
