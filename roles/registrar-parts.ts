@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import type { JSONWebKeySet } from 'jose';
-import { Admission, BearerTokens, pushSender, Storm, Wakeups, type Bindings } from '../signaling/register/mod.ts';
+import type { Engine } from '../signaling/engine/mod.ts';
+import type { CallTable } from '../signaling/invite/mod.ts';
+import {
+  Admission,
+  BearerTokens,
+  moves,
+  pushSender,
+  Storm,
+  Wakeups,
+  type Bindings,
+} from '../signaling/register/mod.ts';
 import type { SignalingConfig } from './config/schema.ts';
 import { secretFromFile } from './secrets.ts';
 
@@ -99,4 +109,36 @@ export function wakeupsOf(
       wakeups.close();
     },
   };
+}
+
+/** Ends the connections of those who come back elsewhere by themselves, a few at a time, within nine tenths of `graceMs`. */
+export function moveClients(
+  engine: Engine,
+  bindings: Bindings,
+  calls: CallTable,
+  graceMs: number,
+): { readonly done: Promise<void>; readonly stop: () => void } {
+  const talking = new Set<string>();
+  for (const { a, b } of calls.all()) {
+    for (const leg of [a, b]) if (leg) talking.add(`${leg.flow.protocol} ${leg.flow.address} ${leg.flow.port}`);
+  }
+  const registered = [...bindings.all()].map(({ binding }) => binding);
+  const busy = ({ protocol, address, port }: { protocol: string; address: string; port: number }) =>
+    talking.has(`${protocol} ${address} ${port}`);
+  const due = moves(registered, busy, graceMs * 0.9);
+  const started = performance.now();
+  const finished = Promise.withResolvers<void>();
+  let next = 0;
+  const step = () => {
+    const passed = performance.now() - started;
+    for (let move = due[next]; move !== undefined && move.afterMs <= passed; move = due[++next]) {
+      engine.closePeer(move.source);
+    }
+    if (next < due.length) return;
+    clearInterval(timer);
+    finished.resolve();
+  };
+  const timer = setInterval(step, 20);
+  step();
+  return { done: finished.promise, stop: () => clearInterval(timer) };
 }

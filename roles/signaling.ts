@@ -13,7 +13,7 @@ import { asSipApp, type Req, type Res } from '../signaling/srf.ts';
 import { Trunks } from '../signaling/trunk/mod.ts';
 import type { SignalingConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
-import { admissionOf, bearerOf, wakeupsOf } from './registrar-parts.ts';
+import { admissionOf, bearerOf, moveClients, wakeupsOf } from './registrar-parts.ts';
 import { startMetricsServer } from './metrics-server.ts';
 import { RegistryClient } from './registry-client.ts';
 import type { Role } from './role.ts';
@@ -70,6 +70,7 @@ async function start(
   );
   const trunks = new Trunks(config.trunks.map((trunk) => ({ ...trunk, match: pattern(trunk.match, trunk.name) })));
   const secret = nonceSecret(config.nonceSecretFile);
+  const state = { draining: false };
   const { admission, close: closeAdmission } = admissionOf(config.limits);
   closers.push(() => Promise.resolve(closeAdmission()));
   const guard = new Guard({
@@ -82,11 +83,11 @@ async function start(
     peerSecret: secret,
     admission,
     bearer: bearerOf(config.registration.bearer),
+    draining: () => state.draining,
     random: Math.random,
   });
   const gruus = new Gruus(secret);
   const calls = new CallTable();
-  const state = { draining: false };
   const bindings: Bindings = new Bindings(
     { bindings: config.limits.bindings, perAor: config.registration.maxBindingsPerAor },
     (tenant, aor, expiresAt, kinds) => void registry.publishLocations([{ tenant, aor, expiresAt, kinds }]),
@@ -227,7 +228,9 @@ async function start(
     async drain(graceMs) {
       state.draining = true;
       await registry.heartbeat();
-      await engine.drain(graceMs);
+      const moved = moveClients(engine, bindings, calls, graceMs);
+      await Promise.all([engine.drain(graceMs), moved.done]);
+      moved.stop();
       b2bua.endAll('SIP;cause=503;text="node stopping"');
       if (calls.size > 0) await engine.drain(Math.min(500, graceMs));
     },

@@ -153,6 +153,11 @@ export class Engine {
     };
   }
 
+  /** Ends the connection with a peer, as {@link EngineOptions.onFlowClosed} names it: its client goes elsewhere. */
+  closePeer(flow: { readonly protocol: string; readonly address: string; readonly port: number }): void {
+    this.#transports.closePeer(flow as Parameters<TransportSet['closePeer']>[0]);
+  }
+
   /** New calls are refused with 503 from now on; resolves when the last dialog has ended or after `graceMs`. */
   async drain(graceMs: number): Promise<void> {
     this.#core.draining = true;

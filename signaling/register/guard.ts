@@ -24,6 +24,8 @@ export interface GuardParts {
   /** Without it nothing is counted. */
   readonly admission?: Admission | undefined;
   readonly bearer?: BearerTokens | undefined;
+  /** The node is about to stop: who obeys a 503 is to register elsewhere. */
+  readonly draining?: (() => boolean) | undefined;
   /** 0 to 1. */
   readonly random?: (() => number) | undefined;
 }
@@ -66,6 +68,9 @@ export class Guard {
     const credentials = this.#credentials(method, request);
     const refused = this.#admit(request, source, credentials !== undefined, now);
     if (refused) return refused;
+    if (method === 'REGISTER' && this.#parts.draining?.() === true && profileOf(traitsOf(request)).move === 'refuse') {
+      return { status: 503, reason: 'Draining', headers: [{ name: 'Retry-After', value: '5' }] };
+    }
     const tenant = this.tenantOf(method, request.uri, request);
     if (tenant === undefined) return { status: 403, reason: 'Domain Not Served Here', headers: [] };
     if (!credentials) return this.#ask(method, tenant, request, now, false);

@@ -5,6 +5,7 @@ export { Bindings } from './bindings.ts';
 export { Gruus, type GruuTarget } from './gruu.ts';
 export { pushSender, type PushHook } from './io/push-hook.ts';
 export { Guard } from './guard.ts';
+export { moves } from './move.ts';
 export { NonceCounts, Nonces } from './nonce.ts';
 export { FIRST_CSEQ, profileOf, STANDARD, traitsOf } from './profile.ts';
 export type { Profile } from './profiles.ts';

@@ -73,6 +73,12 @@ export class TransportSet implements Transports {
     if (flow instanceof FlowHandle && flow.protocol !== 'udp') flow.destroy(reason);
   }
 
+  /** Ends the connection with this peer, if there is one. */
+  closePeer(peer: { readonly protocol: Target['protocol']; readonly address: string; readonly port: number }): void {
+    const flow = this.#hub.existing(peer);
+    if (flow) this.closeFlow(flow, 'moved');
+  }
+
   stats(): TransportStats {
     const flows: Record<string, number> = { udp: 0, tcp: 0, tls: 0, ws: 0, wss: 0 };
     for (const flow of this.#hub.flows.values()) flows[flow.protocol] = (flows[flow.protocol] ?? 0) + 1;
