@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash as digestOf, timingSafeEqual } from 'node:crypto';
 import type { Private } from '../../vocabulary/mod.ts';
 
 export const DIGEST_ALGORITHMS = ['MD5', 'SHA-256', 'SHA-512-256'] as const;
@@ -61,7 +61,7 @@ export function proves(
   body: string | Uint8Array = '',
 ): boolean {
   const { algorithm, username, realm, nonce, uri, qop, nc, cnonce } = credentials;
-  const hash = (data: string | Uint8Array) => createHash(HASHES[algorithm]).update(data).digest('hex');
+  const hash = (data: string | Uint8Array) => digestOf(HASHES[algorithm], data, 'hex');
   const a1 = hash(`${username}:${realm}:${password.reveal()}`);
   const a2 = hash(qop === 'auth-int' ? `${method}:${uri}:${hash(body)}` : `${method}:${uri}`);
   const expected =

@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hash,
+  hkdfSync,
+  randomBytes,
+  type KeyObject,
+} from 'node:crypto';
 import type { Private } from '../../vocabulary/mod.ts';
 import { escapeUser, parseUri } from '../engine/mod.ts';
 import type { Binding } from './binding.ts';
@@ -21,10 +29,10 @@ const ALGORITHM = 'aes-256-gcm';
  * at which the registration began; two of them cannot be told to be of the same user.
  */
 export class Gruus {
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
 
   constructor(secret: Private<Buffer>) {
-    this.#key = Buffer.from(hkdfSync('sha256', secret.reveal(), '', 'causeway gruu', 32));
+    this.#key = createSecretKey(Buffer.from(hkdfSync('sha256', secret.reveal(), '', 'causeway gruu', 32)));
   }
 
   public(user: string, domain: string, instance: string): string {
@@ -71,10 +79,8 @@ export function sameInstance(binding: Binding, instance: string): boolean {
 
 /** Another Call-ID begins another registration: what was given out under the last one is void (§5.1). */
 function fingerprint(binding: Binding): string {
-  return createHash('sha256')
-    .update(`${binding.instance ?? ''}\n${binding.callId}\n${binding.since ?? 0}`)
-    .digest('base64url')
-    .slice(0, 16);
+  const text = `${binding.instance ?? ''}\n${binding.callId}\n${binding.since ?? 0}`;
+  return hash('sha256', text, 'base64url').slice(0, 16);
 }
 
 function unbracketed(instance: string): string {
