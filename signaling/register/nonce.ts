@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, randomFillSync, timingSafeEqual, type KeyObject } from 'node:crypto';
 import type { Private } from '../../vocabulary/mod.ts';
+import { own } from './own.ts';
 
 /** Digest nonces that carry their own proof (RFC 7616 §3.3): time, randomness, and an HMAC over both and the realm. */
 export class Nonces {
@@ -72,7 +73,7 @@ export class NonceCounts {
       const oldest = this.#highest.keys().next().value;
       if (oldest !== undefined) this.#highest.delete(oldest);
     }
-    this.#highest.set(nonce, count);
+    this.#highest.set(highest === undefined ? own(nonce) : nonce, count);
     return true;
   }
 }

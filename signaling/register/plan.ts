@@ -1,6 +1,7 @@
 import { parseUri } from '../engine/mod.ts';
 import type { Binding, Source } from './binding.ts';
 import type { Change } from './bindings.ts';
+import { own } from './own.ts';
 import type { Profile } from './profiles.ts';
 import { refusal, type ContactRequest, type Refusal, type RegisterRequest } from './request.ts';
 
@@ -81,17 +82,17 @@ function bind(
   const granted = Math.min(wanted, options.maxSeconds, Math.max(profile.maxSeconds ?? Infinity, options.minSeconds));
   const same = previous?.callId === request.callId;
   return {
-    key: contact.key,
-    contact: contact.contact,
-    instance: contact.instance,
-    callId: request.callId,
+    key: own(contact.key),
+    contact: own(contact.contact),
+    instance: contact.instance === undefined ? undefined : own(contact.instance),
+    callId: same ? previous.callId : own(request.callId),
     cseq: request.cseq,
     expiresAt: now + granted * 1000,
     source,
-    userAgent: request.userAgent,
+    userAgent: own(request.userAgent),
     q: contact.q,
     regId: contact.regId,
-    path: request.path.length > 0 ? request.path : undefined,
+    path: request.path.length > 0 ? request.path.map(own) : undefined,
     push: contact.push?.prid === undefined ? undefined : contact.push,
     asleep: undefined,
     since: same ? (previous.since ?? now) : now,
