@@ -79,15 +79,15 @@ export class Attempt {
   }
 
   async #ringGroup(group: readonly Destination[]): Promise<Established | Failure> {
-    const context = (destination: Destination) => ({
+    const context = {
       media: this.#media,
       sdp: this.#req.body,
       fromTag: this.record.a.remoteTag,
       kind: this.#kind,
-      headers: this.#headers(destination),
-    });
+      headers: this.#headers,
+    };
     this.#branches = group.map(
-      (destination) => new Branch(this.#parts, context(destination), destination, `b${this.#nextBranch++}`),
+      (destination) => new Branch(this.#parts, context, destination, `b${this.#nextBranch++}`),
     );
     const branches = this.#branches;
     const takeBack = this.#parts.later(RING_MS, () => {

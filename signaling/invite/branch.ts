@@ -9,7 +9,8 @@ export interface BranchContext {
   readonly sdp: string;
   readonly fromTag: string;
   readonly kind: LegKind;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Made when the INVITE leaves: a device that was woken may be elsewhere, and what proves the caller is short-lived. */
+  readonly headers: (destination: Destination) => Readonly<Record<string, string>>;
 }
 
 /** One ringing phone: an offer of media, an INVITE, and at most one answer. */
@@ -39,7 +40,7 @@ export class Branch {
 
   /** Resolves with the answered dialog; rejects with what the peer or media said. */
   async ring(progress: (branch: Branch, response: Res) => void): Promise<DialogView> {
-    const { media, sdp, fromTag, kind, headers } = this.#context;
+    const { media, sdp, fromTag, kind } = this.#context;
     const { wake } = this.destination;
     if (wake) {
       const awake = await Promise.race([wake(), this.#stopped.promise]);
@@ -56,22 +57,18 @@ export class Branch {
     });
     if (this.#cancelled !== undefined) throw new BranchCancelled();
     try {
-      return await this.#invite(offered, headers, progress);
+      return await this.#invite(offered, progress);
     } finally {
       this.#settled = true;
     }
   }
 
   /** By one flow of the device after another, while each of them proves dead before the phone could ring. */
-  async #invite(
-    offered: string,
-    headers: Readonly<Record<string, string>>,
-    progress: (branch: Branch, response: Res) => void,
-  ): Promise<DialogView> {
+  async #invite(offered: string, progress: (branch: Branch, response: Res) => void): Promise<DialogView> {
     for (const other of this.#where.others ?? []) {
       let rang = false;
       try {
-        return await this.#send(offered, headers, (response) => {
+        return await this.#send(offered, (response) => {
           rang = true;
           progress(this, response);
         });
@@ -80,15 +77,12 @@ export class Branch {
         this.#where = other;
       }
     }
-    return this.#send(offered, headers, (response) => progress(this, response));
+    return this.#send(offered, (response) => progress(this, response));
   }
 
-  #send(
-    offered: string,
-    headers: Readonly<Record<string, string>>,
-    progress: (response: Res) => void,
-  ): Promise<DialogView> {
+  #send(offered: string, progress: (response: Res) => void): Promise<DialogView> {
     const { uri, via, routes } = this.#where;
+    const headers = this.#context.headers(this.#where);
     const route = routes === undefined ? {} : { Route: routes.join(', ') };
     return this.#parts.app.createUAC(
       uri,

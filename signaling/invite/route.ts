@@ -3,6 +3,7 @@ import { bareHost, escapeUser, parseNameAddr, parseUri } from '../engine/mod.ts'
 import type { LegKind } from '../media-port.ts';
 import { devices, kindOf, sleeps, type Binding, type GruuTarget } from '../register/mod.ts';
 import type { B2buaParts } from './parts.ts';
+import { wakeDevice } from './waking.ts';
 
 /** One INVITE that may be sent. */
 export interface Destination {
@@ -43,16 +44,17 @@ export async function route(parts: B2buaParts, caller: Caller, dialled: string, 
     const bindings = parts.bindings
       .of(caller.tenant, account.user, parts.now())
       .filter((binding) => caller.only === undefined || kindOf(binding) === caller.only);
-    const here = devices(bindings, gruu?.target).map((group) =>
-      group.map(({ flows }) => byDevice(parts, caller.tenant, account.user, flows)),
-    );
+    const groups = devices(bindings, gruu?.target);
     // What another node forwarded is looked for here only: two nodes must not play ball. A GRUU means one device.
-    const alone = caller.from === 'node' || (gruu !== undefined && here.length > 0);
-    const elsewhere = alone ? [] : await otherNodes(parts, caller.tenant, account.user, dialled, gruu);
+    const other = async () =>
+      caller.from === 'node' ? [] : otherNodes(parts, caller.tenant, account.user, dialled, gruu);
+    const elsewhere = gruu !== undefined && groups.length > 0 ? [] : await other();
+    const owner = { tenant: caller.tenant, user: account.user };
+    const here = groups.map((group) => group.map(({ flows }) => byDevice(parts, owner, flows, other, elsewhere)));
     const [first = [], ...later] = here;
-    const groups = [[...first, ...elsewhere], ...later];
-    if (groups[0]?.length === 0) return { type: 'refuse', status: 480, reason: 'Not Registered' };
-    return { type: 'groups', groups };
+    const best = [...first, ...elsewhere];
+    if (best.length === 0) return { type: 'refuse', status: 480, reason: 'Not Registered' };
+    return { type: 'groups', groups: [best, ...later] };
   }
   // A gateway may reach agents, not other gateways: that would be free long distance for whoever finds it.
   if (caller.from !== 'agent') return { type: 'refuse', status: 404 };
@@ -85,18 +87,16 @@ export interface Gruu {
 
 function byDevice(
   parts: B2buaParts,
-  tenant: string,
-  user: string,
-  flows: readonly [Binding, ...Binding[]],
+  owner: { readonly tenant: string; readonly user: string },
+  [first, ...others]: readonly [Binding, ...Binding[]],
+  elsewhere: () => Promise<readonly Destination[]>,
+  before: readonly Destination[],
 ): Destination {
-  const [first, ...others] = flows;
-  const destination = { ...byBinding(first), others: others.map(byBinding) };
-  const { wakeups } = parts;
-  if (!wakeups || !sleeps(first, parts.now())) return destination;
-  const wake = async () => {
-    const awake = await wakeups.wake(tenant, user, first);
-    return awake && byBinding(awake);
-  };
+  // Media is offered once, for one kind of device.
+  const alike = others.filter((other) => kindOf(other) === kindOf(first));
+  const destination = { ...byBinding(first), others: alike.map(byBinding) };
+  if (!parts.wakeups || !sleeps(first, parts.now())) return destination;
+  const wake = () => wakeDevice(parts, { ...owner, binding: first }, byBinding, elsewhere, before);
   return { ...destination, wake };
 }
 

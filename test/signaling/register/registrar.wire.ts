@@ -7,10 +7,12 @@ import { BlockList, connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import Srf from 'drachtio-srf';
 import { afterEach, describe, it } from 'mocha';
+import { moveClients } from '../../../roles/registrar-parts.ts';
 import { Accounts, Tenants } from '../../../signaling/directory/mod.ts';
 import { Engine } from '../../../signaling/engine/mod.ts';
 import { B2bua, CallTable } from '../../../signaling/invite/mod.ts';
 import type { MediaPort } from '../../../signaling/media-port.ts';
+import type { Location } from '../../../signaling/registry-port.ts';
 import {
   Admission,
   Bindings,
@@ -65,7 +67,7 @@ describe('the registrar on the wire', function () {
   });
 
   /** A signaling node without registry and media. */
-  async function node(over: { hook?: string; storm?: Storm; waitMs?: number } = {}) {
+  async function node(over: { hook?: string; storm?: Storm; waitMs?: number; locate?: () => Location[] } = {}) {
     const secret = new Private(Buffer.from('x'));
     const tenants = new Tenants([{ tenant: 'default', domain: 'example.test' }], ['127.0.0.1']);
     const accounts = new Accounts([
@@ -137,7 +139,7 @@ describe('the registrar on the wire', function () {
       wakeups,
       trunks,
       media,
-      registry: { locate: () => Promise.resolve([]) },
+      registry: { locate: () => Promise.resolve(over.locate?.() ?? []) },
       calls: new CallTable(),
       maxCalls: 10,
       now: () => Date.now(),
@@ -147,7 +149,7 @@ describe('the registrar on the wire', function () {
       onEnded: () => undefined,
     });
     await engine.attach(srf);
-    return { bindings, wakeups };
+    return { bindings, wakeups, engine };
   }
 
   /** `answers`: what becomes of an INVITE; 200 without it. */
@@ -219,6 +221,25 @@ describe('the registrar on the wire', function () {
     assert.equal(after.invites.length, 1);
     const note = { provider: 'apns', prid: 'token', tenant: 'default', aor: 'bob', why: 'call' };
     assert.deepEqual(notes[1], { ...note, authorization: 'Bearer s3cret' });
+    await dialog.destroy();
+  });
+
+  it('finds a phone that was woken and has registered at another node of the PoP', async () => {
+    const { url, notes } = await hook(() => 200);
+    const there = { node: 'b', sip: `sip:127.0.0.1:${OTHER};transport=udp`, kinds: ['plain'] as const };
+    const { bindings } = await node({ hook: url, locate: () => (notes.length > 0 ? [there] : []) });
+    const sleeping = await phone(PHONE, undefined, 'tcp');
+    await sleeping.register(
+      '<sip:bob@127.0.0.1:1;transport=tcp;pn-provider=apns;pn-prid=t>;+sip.instance="<urn:uuid:1>"',
+    );
+    await sleeping.engine.close();
+    await until('it sleeps', () => bindings.of('default', 'bob', Date.now())[0]?.asleep === true);
+    const other = await phone(OTHER);
+    const dialog = await call(await phone(CALLER));
+    const [invite] = other.invites;
+    assert.equal(invite?.uri, 'sip:1002@example.test');
+    assert.match(invite?.get('x-causeway-peer') ?? '', /^\d+\.[0-9a-f]{64}$/);
+    assert.equal(invite?.get('x-causeway-kind'), 'plain');
     await dialog.destroy();
   });
 
@@ -316,6 +337,21 @@ describe('the registrar on the wire', function () {
     await (await answered.promise).destroy();
     const [request] = await bye;
     assert.ok(Number.parseInt(request.get('cseq') ?? '', 10) >= 1_000_000, request.get('cseq'));
+  });
+
+  it('ends the connections of browsers when the node stops, and of nobody else', async () => {
+    const { engine, bindings } = await node();
+    const browser = await phone(PHONE, undefined, 'tcp');
+    const desk = await phone(OTHER, undefined, 'tcp');
+    await browser.register('<sip:b@b.invalid;transport=ws>', { 'User-Agent': 'JsSIP 3.13.8' });
+    await desk.register('<sip:d@d.invalid;transport=tcp>');
+    assert.equal(bindings.size, 2);
+    const moved = moveClients(engine, bindings, new CallTable(), 1000);
+    await moved.done;
+    await until('the browser is gone', () => bindings.size === 1);
+    assert.equal(bindings.of('default', 'bob', Date.now())[0]?.contact, 'sip:d@d.invalid;transport=tcp');
+    assert.equal(desk.engine.stats().transport.flows['tcp'], 1);
+    assert.equal(browser.engine.stats().transport.flows['tcp'], 0);
   });
 
   it('writes a challenge line for each algorithm, and closes the connection of who could not obey a 503', async () => {
