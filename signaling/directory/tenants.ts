@@ -35,10 +35,12 @@ export class Tenants {
    * Of a REGISTER (RFC 3261 §10.3 step 1): the domain of its R-URI; a phone that knows only our address tells its
    * tenant by the To.
    */
-  ofRegister(uri: string, to: string | undefined): string | undefined {
+  ofRegister(uri: string, toUri: () => string | undefined): string | undefined {
     const host = hostOf(uri);
-    if (host === undefined || !this.#own.has(host)) return this.ofUri(uri);
-    return (to === undefined ? undefined : this.ofUri(to)) ?? this.ofUri(uri);
+    if (host === undefined) return undefined;
+    if (!this.#own.has(host)) return this.#byDomain.get(host);
+    const to = toUri();
+    return (to === undefined ? undefined : this.ofUri(to)) ?? this.#byDomain.get(host);
   }
 
   /** Whether somebody of this tenant means its own people by the URI. */

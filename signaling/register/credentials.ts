@@ -17,13 +17,39 @@ export function readAuthorization(method: string, request: Headers): Credentials
   for (const name of names) {
     const one = request.get(name);
     if (one === undefined) continue;
-    for (const value of (request.getAll?.(name) ?? [one]).flatMap(apart)) {
-      const token = BEARER.exec(value)?.[1];
-      if (token !== undefined) return { type: 'bearer', token };
-      const parsed = parseAuth(value);
-      const digest = parsed?.scheme === 'digest' ? readCredentials(parsed.params) : undefined;
-      if (digest) return { type: 'digest', digest };
+    for (const line of request.getAll?.(name) ?? [one]) {
+      const credentials = remembered(line);
+      if (credentials) return credentials;
     }
+  }
+  return undefined;
+}
+
+/** The same line is read twice, for the challenge and for the password; reading it costs as much as proving it. */
+const known = new Map<string, Credentials | undefined>();
+const KNOWN_LIMIT = 256;
+const KNOWN_LENGTH = 1024;
+
+function remembered(line: string): Credentials | undefined {
+  if (line.length > KNOWN_LENGTH) return read(line);
+  const found = known.get(line);
+  if (found) {
+    known.delete(line);
+    return found;
+  }
+  const credentials = read(line);
+  if (known.size >= KNOWN_LIMIT) known.clear();
+  known.set(line, credentials);
+  return credentials;
+}
+
+function read(line: string): Credentials | undefined {
+  for (const value of apart(line)) {
+    const token = BEARER.exec(value)?.[1];
+    if (token !== undefined) return { type: 'bearer', token };
+    const parsed = parseAuth(value);
+    const digest = parsed?.scheme === 'digest' ? readCredentials(parsed.params) : undefined;
+    if (digest) return { type: 'digest', digest };
   }
   return undefined;
 }

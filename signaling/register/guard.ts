@@ -134,7 +134,7 @@ export class Guard {
   /** REGISTER: the domain of the R-URI. Everything else: whose caller it is. */
   tenantOf(method: string, uri: string, request: Headers): string | undefined {
     const { tenants } = this.#parts;
-    if (method === 'REGISTER') return tenants.ofRegister(uri, parseNameAddr(request.get('to') ?? '')?.uri);
+    if (method === 'REGISTER') return tenants.ofRegister(uri, () => parseNameAddr(request.get('to') ?? '')?.uri);
     const from = parseNameAddr(request.get('from') ?? '')?.uri;
     return from === undefined ? undefined : tenants.ofUri(from);
   }
@@ -199,7 +199,8 @@ export class Guard {
   }
 }
 
-function addressOf(request: Headers): string | undefined {
-  const uri = parseUri(parseNameAddr(request.get('to') ?? '')?.uri ?? '');
-  return uri && `${uri.user ?? ''}@${uri.host}`;
+/** Whose registration it is, as a key: without parameters, which anybody can invent. */
+function addressOf(request: Headers): string {
+  const uri = parseNameAddr(request.get('to') ?? '')?.uri ?? '';
+  return /^[^;?]*/.exec(uri)?.[0].toLowerCase() ?? '';
 }
