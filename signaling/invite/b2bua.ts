@@ -99,7 +99,11 @@ export class B2bua {
       return;
     }
     const now = parts.now();
+    // Before the first wait: a CANCEL comes when it likes.
+    let cancelled = false;
+    req.on('cancel', () => (cancelled = true));
     const who = await this.#caller(req, now);
+    if (cancelled) return;
     if ('status' in who) {
       res.send(who.status, who.reason, { headers: who.headers });
       return;
@@ -146,8 +150,6 @@ export class B2bua {
       cdr: { direction: 'forwarded', from: who.name, to: dialled, startedAt: now },
     };
     parts.calls.add(call);
-    let cancelled = false;
-    req.on('cancel', () => (cancelled = true));
     try {
       const where = await route(parts, who, dialled, target && { uri: req.uri, target });
       if (where.type === 'refuse') {
