@@ -55,8 +55,19 @@ export function registerSignalingMetrics(
       [{ direction: 'out' }, sent],
     ];
   });
-  counter('causeway_sip_malformed_total', 'Bytes that were no SIP message.', [], () => [
-    [{}, engine.stats().transport.malformed],
+  const by = (label: string, counts: Readonly<Record<string, number>>): [Record<string, string>, number][] =>
+    Object.entries(counts).map(([key, value]) => [{ [label]: key }, value]);
+  counter(
+    'causeway_sip_malformed_total',
+    'Bytes that were no SIP message, by what they seem to have been.',
+    ['of'],
+    () => by('of', engine.stats().transport.malformedOf),
+  );
+  counter('causeway_sip_oversized_total', 'Messages beyond a limit, by the limit.', ['limit'], () =>
+    by('limit', engine.stats().transport.oversized),
+  );
+  counter('causeway_sip_stray_responses_total', 'Responses that no transaction waited for.', [], () => [
+    [{}, engine.stats().strayResponses],
   ]);
   counter('causeway_challenges_total', 'Requests answered with a challenge.', [], () => [
     [{}, engine.stats().challenged],

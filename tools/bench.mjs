@@ -21,6 +21,7 @@ const BENCHES = {
   handshakes: { about: 'ICE and DTLS-SRTP handshakes a second and core', packages: [RTPENGINE, OPENSSL] },
   transcode: { about: 'CPU of calls between PCMU and Opus', packages: [] },
   setup: { about: 'an INVITE through a whole PoP', packages: [] },
+  'sip-parse': { about: 'CPU of reading and writing SIP messages', packages: [] },
 };
 const NO_NAMESPACE = 125;
 

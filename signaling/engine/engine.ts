@@ -40,6 +40,7 @@ export interface EngineStats {
   readonly registeredFlows: number;
   readonly challenged: number;
   readonly refused: number;
+  readonly strayResponses: number;
   readonly transport: ReturnType<TransportSet['stats']>;
 }
 
@@ -142,6 +143,7 @@ export class Engine {
       apps: apps.size,
       registeredFlows: registeredFlows.size,
       ...counters,
+      strayResponses: layer.strays,
       transport: this.#transports.stats(),
     };
   }

@@ -96,11 +96,13 @@ export function buildResponse(
   if (status === 100 && request.get('timestamp') !== undefined) {
     response.append('Timestamp', request.get('timestamp') as string);
   }
-  const to = request.get('to') ?? '';
-  response.append('From', request.get('from') ?? '');
-  response.append('To', tag === undefined || tagOf(to) !== undefined ? to : withTag(nameAddr(to), tag));
-  response.append('Call-ID', request.get('call-id') ?? '');
-  response.append('CSeq', request.get('cseq') ?? '');
+  const to = request.get('to');
+  // What a malformed request lacks its answer lacks too.
+  const copy = (name: string, value: string | undefined) => value !== undefined && response.append(name, value);
+  copy('From', request.get('from'));
+  copy('To', to === undefined || tag === undefined || tagOf(to) !== undefined ? to : withTag(nameAddr(to), tag));
+  copy('Call-ID', request.get('call-id'));
+  copy('CSeq', request.get('cseq'));
   if (app) {
     copyAppHeaders(app, response, flow, NOTHING);
     typeBody(response, app.body);

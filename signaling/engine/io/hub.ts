@@ -1,4 +1,4 @@
-import type { Message, ParseFailure } from '../message/mod.ts';
+import type { Limit, Message, ParseFailure } from '../message/mod.ts';
 import { FlowHandle } from './flow-handle.ts';
 import { TransportError, type Target } from './flow.ts';
 import type { TransportLimits, TransportOptions } from './options.ts';
@@ -11,6 +11,9 @@ export class Hub {
   /** Connections by `protocol address port`, for reuse (RFC 3261 §18.1.1, RFC 5923). */
   readonly #byPeer = new Map<string, FlowHandle>();
   readonly counters = { received: 0, sent: 0, malformed: 0, overflow: 0, refusedConnections: 0 };
+  /** Of what was malformed: what it seems to have been, and the limit that it went beyond. */
+  readonly malformedOf: Record<ParseFailure['of'], number> = { request: 0, response: 0, unknown: 0 };
+  readonly oversized: Record<Limit, number> = { message: 0, headers: 0, line: 0, uri: 0, body: 0 };
 
   constructor(options: TransportOptions, limits: TransportLimits) {
     this.options = options;
@@ -46,6 +49,8 @@ export class Hub {
 
   malformed(failure: ParseFailure, flow: FlowHandle): void {
     this.counters.malformed++;
+    this.malformedOf[failure.of]++;
+    if (failure.limit !== undefined) this.oversized[failure.limit]++;
     this.options.events.malformed(failure, flow);
   }
 

@@ -142,7 +142,10 @@ export class StreamTransport {
           this.#hub.message(frame.message, flow);
         } else if (frame.type === 'failure') {
           this.#hub.malformed(frame.failure, flow);
-          if (frame.fatal) flow.destroy(frame.failure.reason);
+          if (!frame.fatal) continue;
+          reason = frame.failure.reason;
+          // The refusal goes out first.
+          socket.destroySoon();
         }
       }
     });

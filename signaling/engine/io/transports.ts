@@ -12,6 +12,8 @@ export interface TransportStats {
   readonly received: number;
   readonly sent: number;
   readonly malformed: number;
+  readonly malformedOf: Readonly<Record<string, number>>;
+  readonly oversized: Readonly<Record<string, number>>;
   readonly overflow: number;
   readonly refusedConnections: number;
 }
@@ -76,7 +78,8 @@ export class TransportSet implements Transports {
   stats(): TransportStats {
     const flows: Record<string, number> = { udp: 0, tcp: 0, tls: 0, ws: 0, wss: 0 };
     for (const flow of this.#hub.flows.values()) flows[flow.protocol] = (flows[flow.protocol] ?? 0) + 1;
-    return { flows, ...this.#hub.counters };
+    const { counters, malformedOf, oversized } = this.#hub;
+    return { flows, ...counters, malformedOf: { ...malformedOf }, oversized: { ...oversized } };
   }
 
   async close(): Promise<void> {

@@ -24,6 +24,41 @@ const COMPACT: ReadonlyMap<string, string> = new Map(
   }),
 );
 
+/** Names that messages are full of, as nearly everybody spells them. */
+const COMMON = [
+  'Via', 'From', 'To', 'Call-ID', 'CSeq', 'Contact', 'Content-Length', 'Content-Type', 'Max-Forwards', 'Route',
+  'Record-Route', 'Expires', 'Authorization', 'Proxy-Authorization', 'WWW-Authenticate', 'Proxy-Authenticate', 'Allow',
+  'Supported', 'Require', 'Proxy-Require', 'Unsupported', 'User-Agent', 'Server', 'Date', 'Accept', 'Event',
+  'Allow-Events', 'Subscription-State', 'Refer-To', 'Referred-By', 'Replaces', 'Reason', 'RSeq', 'RAck',
+  'Session-Expires', 'Min-SE', 'Path', 'Service-Route', 'P-Asserted-Identity', 'P-Preferred-Identity', 'Privacy',
+  'Retry-After', 'Call-Id', 'v', 'f', 't', 'i', 'm', 'l', 'c', 'k',
+] as const; // prettier-ignore
+
+/** A header name as it stands on the wire, and the key by which headers are compared. */
+export interface KnownName {
+  readonly name: string;
+  readonly key: string;
+}
+
+/** {@link COMMON} by length and first letter: a name in a text is found without making a string of it. */
+const known: KnownName[][] = [];
+for (const name of COMMON) {
+  const lower = name.toLowerCase();
+  (known[slot(name.length, name.charCodeAt(0))] ??= []).push({ name, key: COMPACT.get(lower) ?? lower });
+}
+
+function slot(length: number, first: number): number {
+  return (length << 5) | (first & 31);
+}
+
+/** The common name that stands at `at` and is so long; `undefined` when it is none, or is spelled otherwise. */
+export function knownName(text: string, at: number, length: number): KnownName | undefined {
+  const candidates = known[slot(length, text.charCodeAt(at))];
+  if (candidates === undefined) return undefined;
+  for (const candidate of candidates) if (text.startsWith(candidate.name, at)) return candidate;
+  return undefined;
+}
+
 const cache = new Map<string, string>();
 /** Peers can invent names without end; past this the cache is left as it is. */
 const CACHE_LIMIT = 500;
@@ -36,6 +71,11 @@ export function canonicalName(name: string): string {
   const canonical = COMPACT.get(lower) ?? lower;
   if (cache.size < CACHE_LIMIT && name.length <= 64) cache.set(name, canonical);
   return canonical;
+}
+
+/** The key of a header, which parsers have noted already. */
+export function keyOf(header: { readonly name: string; readonly key?: string }): string {
+  return header.key ?? canonicalName(header.name);
 }
 
 /** Default reason phrases (RFC 3261 §21 and the extensions that this engine speaks). */

@@ -1,5 +1,5 @@
 import type { Flow } from '../io/mod.ts';
-import { Message, parseCSeq } from '../message/mod.ts';
+import { Message, parseCSeq, splitHeaderList, parseVia, tagOf, type Via } from '../message/mod.ts';
 import { responseKey, clientKey, serverKey } from './keys.ts';
 import type { Input } from './machines.ts';
 import { TimerQueue } from './timer-queue.ts';
@@ -32,6 +32,10 @@ export class TransactionLayer implements TransactionHost {
   readonly #limit: number;
   readonly #servers = new Map<string, Transaction>();
   readonly #clients = new Map<string, Transaction>();
+  /** The latest server transaction outside of a dialog by its Call-ID, until it is refused: for merged requests. */
+  readonly #byCallId = new Map<string, Transaction>();
+  /** Responses that no transaction waited for. */
+  strays = 0;
 
   constructor(user: TransactionUser, limit: number) {
     this.#user = user;
@@ -46,6 +50,20 @@ export class TransactionLayer implements TransactionHost {
   knows(request: Message): boolean {
     const key = serverKey(request);
     return key !== undefined && this.#servers.has(key);
+  }
+
+  /**
+   * True when the request has come before by another way (RFC 3261 §8.2.2.2): same Call-ID, From tag and CSeq, no To
+   * tag, another branch. One that has been through us is a spiral, and none. After a refusal a client that does not
+   * count its CSeq on may try again.
+   */
+  merges(request: Message): boolean {
+    const other = this.#byCallId.get(request.get('call-id') ?? '')?.request;
+    if (!other || other.method !== request.method || tagOf(request.get('to')) !== undefined) return false;
+    const number = parseCSeq(request.get('cseq') ?? '')?.number;
+    if (number !== parseCSeq(other.get('cseq') ?? '')?.number) return false;
+    if (tagOf(request.get('from')) !== tagOf(other.get('from'))) return false;
+    return !viasOf(request).some((via) => this.#clients.has(clientKey(via.params.get('branch') ?? '', request.method)));
   }
 
   receive(message: Message, flow: Flow, now: number): void {
@@ -66,6 +84,7 @@ export class TransactionLayer implements TransactionHost {
   respond(transaction: Transaction, response: Message, now: number): boolean {
     const open = transaction.state === 'trying' || transaction.state === 'proceeding';
     if (!open && !(transaction.state === 'accepted' && statusClass(response.status) === '2xx')) return false;
+    if (response.status >= 300) this.#forgetCall(transaction);
     transaction.step(statusClass(response.status), now, response);
     return true;
   }
@@ -85,6 +104,7 @@ export class TransactionLayer implements TransactionHost {
   terminated(transaction: Transaction): void {
     const table = transaction.role === 'client' ? this.#clients : this.#servers;
     if (table.get(transaction.key) === transaction) table.delete(transaction.key);
+    this.#forgetCall(transaction);
     this.#user.ended(transaction);
   }
 
@@ -98,6 +118,11 @@ export class TransactionLayer implements TransactionHost {
 
   close(): void {
     for (const transaction of [...this.#clients.values(), ...this.#servers.values()]) transaction.abandon();
+  }
+
+  #forgetCall(transaction: Transaction): void {
+    const callId = transaction.request.get('call-id') ?? '';
+    if (this.#byCallId.get(callId) === transaction) this.#byCallId.delete(callId);
   }
 
   #receiveRequest(message: Message, flow: Flow, now: number): void {
@@ -122,6 +147,8 @@ export class TransactionLayer implements TransactionHost {
     const transaction = new Transaction(this, 'server', key, message, flow);
     this.#servers.set(key, transaction);
     if (message.method !== 'CANCEL') {
+      const callId = message.get('call-id');
+      if (callId !== undefined && tagOf(message.get('to')) === undefined) this.#byCallId.set(callId, transaction);
       this.#user.request(transaction, now);
       return;
     }
@@ -134,12 +161,17 @@ export class TransactionLayer implements TransactionHost {
     const key = responseKey(message);
     const transaction = key === undefined ? undefined : this.#clients.get(key);
     if (!transaction) {
+      this.strays++;
       this.#user.strayResponse(message, flow, now);
       return;
     }
     if (transaction.invite && message.status >= 300) transaction.ackBytes = ackFor(transaction.request, message);
     transaction.step(statusClass(message.status), now, message);
   }
+}
+
+function viasOf(message: Message): Via[] {
+  return message.getAll('via').flatMap((value) => splitHeaderList(value).flatMap((part) => parseVia(part) ?? []));
 }
 
 /** The ACK to a non-2xx final response (§17.1.1.3): same R-URI, top Via and route as the INVITE, To of the response. */
