@@ -1,7 +1,7 @@
 import { bracketed } from '../../../vocabulary/mod.ts';
 import { spellName } from '../control/mod.ts';
 import type { Flow, Listener } from '../io/mod.ts';
-import { canonicalName, Message, parseNameAddr, tagOf, topVia, type SipMessage } from '../message/mod.ts';
+import { canonicalName, keyOf, Message, noteSource, parseNameAddr, tagOf, type SipMessage } from '../message/mod.ts';
 import { withTag } from '../dialog/mod.ts';
 
 /** What the engine itself writes; an application's value for them is not sent. */
@@ -122,21 +122,13 @@ export function addContact(message: Message, contact: string): void {
   if (CONTACT_REQUESTS.has(message.method) && message.get('contact') === undefined) message.append('Contact', contact);
 }
 
-/**
- * Notes in the top Via where the request really came from (RFC 3261 §18.2.1, RFC 3581 §4). The port is noted even
- * for clients that did not ask: answers go back by the flow in any case.
- */
+/** Notes in the top Via where the request really came from. */
 export function markVia(message: Message, flow: Flow): void {
-  const index = message.headers.findIndex((header) => canonicalName(header.name) === 'via');
+  const index = message.headers.findIndex((header) => keyOf(header) === 'via');
   const header = message.headers[index];
   if (!header) return;
-  const { via, first, rest } = topVia(header.value);
-  if (!via) return;
-  const { address, port } = flow.remote;
-  let value = first.replace(/;\s*(?:rport|received)(?:\s*=[^;,\s]*)?(?=\s*[;,]|\s*$)/gi, '');
-  if (via.host !== bracketed(address)) value += `;received=${address}`;
-  value += `;rport=${port}`;
-  message.headers[index] = { name: header.name, value: rest === '' ? value : `${value}, ${rest}` };
+  const value = noteSource(header.value, flow.remote.address, flow.remote.port);
+  if (value !== undefined) message.headers[index] = { ...header, value };
 }
 
 /** CANCEL for a request of ours (§9.1): same R-URI, branch, CSeq number and route. */

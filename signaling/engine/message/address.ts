@@ -86,7 +86,7 @@ function bareSpans(text: string): Spans | undefined {
   if (!hasScheme(text, start, end)) return undefined;
   for (let i = start; i < end; i++) {
     const char = text.charCodeAt(i);
-    if (char === 0x3f || char === 0x2c || char === 0x22 || char === 0x3c) return undefined;
+    if (char === 0x3f || char === 0x2c || char === 0x22 || char === 0x3c || char === 0x3e) return undefined;
   }
   return { nameEnd: 0, uriStart: start, uriEnd: end, params: semicolon };
 }

@@ -1,5 +1,5 @@
 import { LIMITS } from './limits.ts';
-import { canonicalName, knownName } from './names.ts';
+import { canonicalName, knownName, singleBit, singleName } from './names.ts';
 import type { Limit, SipHeader } from './sip-message.ts';
 
 /** Start line and header lines of one message, cut but not understood. */
@@ -12,14 +12,6 @@ export interface Head {
   /** Where an empty line ended it before the end of the text; -1 without one. */
   readonly end: number;
 }
-
-/** Twice is once too often (RFC 3261 §7.3.1): they hold one value. */
-const SINGLE = new Map(
-  ['From', 'To', 'Call-ID', 'CSeq', 'Max-Forwards', 'Content-Length', 'Content-Type'].map((name, index) => [
-    name.toLowerCase(),
-    { name, bit: 1 << index },
-  ]),
-);
 
 const TOKEN = /^[A-Za-z0-9\-.!%*_+`'~]+$/;
 
@@ -63,37 +55,28 @@ export function readHead(text: string): Head {
     } else if (headers.length >= LIMITS.headers) limit ??= 'headers';
     else if (stop - at > LIMITS.lineBytes) limit ??= 'line';
     else {
-      const header = readHeader(text, at, stop);
-      if (header === undefined) problem ??= 'Malformed Header Line';
+      const colon = text.indexOf(':', at);
+      let nameEnd = colon;
+      while (nameEnd > at && isBlank(text.charCodeAt(nameEnd - 1))) nameEnd--;
+      let from = colon + 1;
+      while (from < stop && isBlank(text.charCodeAt(from))) from++;
+      let to = stop;
+      while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+      const known = colon < stop ? knownName(text, at, nameEnd - at) : undefined;
+      const name = known?.name ?? text.slice(at, Math.max(at, nameEnd));
+      if (known === undefined && (colon >= stop || !TOKEN.test(name))) problem ??= 'Malformed Header Line';
       else {
-        const single = SINGLE.get(header.key as string);
-        if (single !== undefined) {
-          if ((seen & single.bit) !== 0) problem ??= `Repeated ${single.name} Header`;
-          seen |= single.bit;
-        }
-        headers.push(header);
+        const key = known?.key ?? canonicalName(name);
+        const single = known?.single ?? singleBit(key);
+        if ((seen & single) !== 0) problem ??= `Repeated ${singleName(single)} Header`;
+        seen |= single;
+        headers.push({ name, value: text.slice(from, to), key });
       }
     }
     if (limit !== undefined) break;
     at = next;
   }
   return { startLine, headers, problem, limit, end };
-}
-
-function readHeader(text: string, at: number, stop: number): SipHeader | undefined {
-  const colon = text.indexOf(':', at);
-  if (colon < 0 || colon >= stop) return undefined;
-  let nameEnd = colon;
-  while (nameEnd > at && isBlank(text.charCodeAt(nameEnd - 1))) nameEnd--;
-  let from = colon + 1;
-  while (from < stop && isBlank(text.charCodeAt(from))) from++;
-  let to = stop;
-  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
-  const value = text.slice(from, to);
-  const known = knownName(text, at, nameEnd - at);
-  if (known !== undefined) return { name: known.name, value, key: known.key };
-  const name = text.slice(at, nameEnd);
-  return TOKEN.test(name) ? { name, value, key: canonicalName(name) } : undefined;
 }
 
 function fold(value: string, more: string): string {

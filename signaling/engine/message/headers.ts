@@ -1,5 +1,3 @@
-import { splitOutside, unquote, type Params } from './list.ts';
-
 export interface CSeq {
   readonly number: number;
   readonly method: string;
@@ -42,18 +40,4 @@ export function parseMaxForwards(value: string | undefined): number | undefined 
 /** The tokens of a list: Supported, Require, Allow, Privacy … As written, without empty ones. */
 export function parseTokens(values: readonly string[]): string[] {
   return values.flatMap((value) => value.split(',')).flatMap((token) => token.trim() || []);
-}
-
-/** `Digest a=b, c="d"`: the scheme in lower case and the parameters. */
-export function parseAuth(value: string): { readonly scheme: string; readonly params: Params } | undefined {
-  const match = /^([A-Za-z]+)\s+(.*)$/s.exec(value.trim());
-  if (!match) return undefined;
-  const params: Params = new Map();
-  // One by one: a pattern over all of it would try every letter of what has no `=` as a beginning.
-  for (const part of splitOutside(match[2] as string, ',')) {
-    const [, written = '', said = ''] = /^([A-Za-z0-9_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s"]*)$/s.exec(part) ?? [];
-    const name = written.toLowerCase();
-    if (name !== '' && !params.has(name)) params.set(name, unquote(said));
-  }
-  return { scheme: (match[1] as string).toLowerCase(), params };
 }

@@ -74,10 +74,11 @@ export function parseParams(text: string, from = 0): Params {
   return params;
 }
 
-/** `;a=b;c`; values that are not tokens are quoted. */
+/** `;a=b;c`; values that are not tokens are quoted, and what is no name is left out. */
 export function formatParams(params: Params): string {
   let text = '';
-  for (const [name, value] of params) text += value === '' ? `;${name}` : `;${name}=${quoteIfNeeded(value)}`;
+  for (const [name, value] of params)
+    if (/^[a-z0-9\-.!%*_+`'~]+$/.test(name)) text += value === '' ? `;${name}` : `;${name}=${quoteIfNeeded(value)}`;
   return text;
 }
 

@@ -1,4 +1,5 @@
 export * from './address.ts';
+export * from './fields/mod.ts';
 export * from './headers.ts';
 export * from './list.ts';
 export { Message } from './message.ts';

@@ -38,13 +38,29 @@ const COMMON = [
 export interface KnownName {
   readonly name: string;
   readonly key: string;
+  /** A bit of its own for a header that may stand once (RFC 3261 §7.3.1), 0 for all others. */
+  readonly single: number;
+}
+
+const SINGLE = ['From', 'To', 'Call-ID', 'CSeq', 'Max-Forwards', 'Content-Length', 'Content-Type'];
+const singles = new Map(SINGLE.map((name, index) => [name.toLowerCase(), 1 << index]));
+
+/** The bit of {@link KnownName.single}, by key. */
+export function singleBit(key: string): number {
+  return singles.get(key) ?? 0;
+}
+
+/** How a single header is called in a reason phrase. */
+export function singleName(bit: number): string {
+  return SINGLE[31 - Math.clz32(bit)] as string;
 }
 
 /** {@link COMMON} by length and first letter: a name in a text is found without making a string of it. */
 const known: KnownName[][] = [];
 for (const name of COMMON) {
   const lower = name.toLowerCase();
-  (known[slot(name.length, name.charCodeAt(0))] ??= []).push({ name, key: COMPACT.get(lower) ?? lower });
+  const key = COMPACT.get(lower) ?? lower;
+  (known[slot(name.length, name.charCodeAt(0))] ??= []).push({ name, key, single: singleBit(key) });
 }
 
 function slot(length: number, first: number): number {

@@ -3,7 +3,7 @@ import { LIMITS } from './limits.ts';
 import { Message } from './message.ts';
 import { keyOf } from './names.ts';
 import type { ParseFailure, SipHeader } from './sip-message.ts';
-import { headerFault, requestUriFault, type Fault } from './validate.ts';
+import { headerFault, isKnownMethod, requestUriFault, type Fault } from './validate.ts';
 
 /** Headers that an answer is built from (RFC 3261 §8.2.6.2). */
 const ANSWER_HEADERS = new Set(['via', 'from', 'to', 'call-id', 'cseq']);
@@ -64,6 +64,8 @@ const EMPTY = Buffer.alloc(0);
 export function findHeadEnd(buffer: Buffer, from: number): { readonly at: number; readonly body: number } {
   const text = buffer.toString('latin1', from, Math.min(buffer.length, from + LIMITS.headerBytes + 3));
   const crlf = text.indexOf('\n\r\n');
+  // The CRLF behind an empty line of LF alone is not of the headers any more.
+  if (crlf > 0 && text.charCodeAt(crlf - 1) === LF) return { at: from + crlf - 1, body: from + crlf + 1 };
   if (crlf >= 0) return { at: from + crlf, body: from + crlf + 3 };
   // Lenient peers end lines with LF alone.
   const lf = text.indexOf('\n\n');
@@ -124,7 +126,8 @@ function requestLine(line: string): Message | BadLine {
   const first = line.indexOf(' ');
   const last = line.lastIndexOf(' ');
   const method = line.slice(0, Math.max(first, 0));
-  if (first <= 0 || !isToken(method)) return { ...bad('Malformed Request Line'), of: 'unknown' };
+  if (first <= 0 || !(isKnownMethod(method) || isToken(method)))
+    return { ...bad('Malformed Request Line'), of: 'unknown' };
   const version = line.slice(last + 1);
   if (version !== 'SIP/2.0' && !/^SIP\/\d+\.\d+$/i.test(version))
     return { ...bad(version === '' ? 'Space At End Of Request Line' : 'Malformed Request Line'), of: 'request' };

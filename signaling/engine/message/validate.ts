@@ -27,9 +27,13 @@ export function isKnownMethod(method: string): boolean {
   return METHODS.has(method);
 }
 
+/** What most of them look like. Longer ports are left to the parser. */
+const USUAL_URI = /^sips?:(?:[\w.!~*'()&=+$,;/%-]+@)?[A-Za-z0-9.-]+(?::\d{1,4})?(?:;[\w.!~*'()&+$:/%=;-]*)?$/;
+
 /** What is wrong with a Request-URI (RFC 3261 §8.1.1.1, §19.1.1). Other schemes than SIP's are opaque here. */
 export function requestUriFault(uri: string): Fault | undefined {
   if (uri.length > LIMITS.uriBytes) return { status: 414, reason: 'Request-URI Too Long', limit: 'uri' };
+  if (USUAL_URI.test(uri)) return undefined;
   if (uri === '' || /[\s<>"]/.test(uri)) return bad('Malformed Request-URI');
   if (!/^sips?:/i.test(uri))
     return /^[A-Za-z][A-Za-z0-9+.-]*:./.test(uri) ? undefined : bad('Request-URI Without Scheme');
@@ -62,5 +66,8 @@ export function headerFault(message: Message): Fault | undefined {
   const hops = message.get('max-forwards');
   if (hops !== undefined && parseMaxForwards(hops) === undefined) return bad('Malformed Max-Forwards Header');
   if (!TARGETED.has(method)) return undefined;
-  return parseAddressList(message.getAll('contact')) ? undefined : bad('Malformed Contact Header');
+  const fault = message.getAll('contact').some((value) => {
+    return value.includes(',') ? parseAddressList([value]) === undefined : addressFault(value) !== undefined;
+  });
+  return fault ? bad('Malformed Contact Header') : undefined;
 }

@@ -93,6 +93,33 @@ export function topVia(value: string): TopVia {
 }
 
 /**
+ * The first Via line with a note in its topmost hop of where the request really came from (RFC 3261 §18.2.1, RFC 3581
+ * §4). The port is noted even for clients that did not ask: answers go back by the flow in any case. `received` has no
+ * brackets (§25.1). `undefined` when the line cannot be read.
+ */
+export function noteSource(value: string, address: string, port: number): string | undefined {
+  const { via, first, rest } = topVia(value);
+  if (!via) return undefined;
+  let text = first;
+  if (first.endsWith(';rport')) text = first.slice(0, -6);
+  else if (first.includes(';rport;')) text = first.replace(';rport;', ';');
+  if (via.params.has('received') || (via.params.has('rport') && text === first)) {
+    text = first.replace(/;\s*(?:rport|received)(?:\s*=\s*[^;,\s]*)?(?=\s*[;,]|\s*$)/gi, '');
+  }
+  const params = new Map(via.params);
+  if (via.host === address || via.host === `[${address}]`) params.delete('received');
+  else {
+    text += `;received=${address}`;
+    params.set('received', address);
+  }
+  text += `;rport=${port}`;
+  params.set('rport', String(port));
+  lastText = rest === '' ? text : `${text}, ${rest}`;
+  last = { via: { ...via, params }, first: text, rest };
+  return lastText;
+}
+
+/**
  * Where a response goes by this hop (RFC 3261 §18.2.2, RFC 3581 §4): `received` and `rport` before what the hop says
  * of itself. Without brackets: RFC 5118 §4.5 has both forms of `received`.
  */

@@ -34,6 +34,7 @@ export class TransactionLayer implements TransactionHost {
   readonly #clients = new Map<string, Transaction>();
   /** The latest server transaction outside of a dialog by its Call-ID, until it is refused: for merged requests. */
   readonly #byCallId = new Map<string, Transaction>();
+  #keyed: { readonly request: Message; readonly key: string | undefined } | undefined;
   /** Responses that no transaction waited for. */
   strays = 0;
 
@@ -48,7 +49,7 @@ export class TransactionLayer implements TransactionHost {
 
   /** True when the request belongs to a transaction that is already there. */
   knows(request: Message): boolean {
-    const key = serverKey(request);
+    const key = this.#keyOf(request);
     return key !== undefined && this.#servers.has(key);
   }
 
@@ -125,8 +126,15 @@ export class TransactionLayer implements TransactionHost {
     if (this.#byCallId.get(callId) === transaction) this.#byCallId.delete(callId);
   }
 
+  /** A request is asked for twice in a row: whether it is known, and then to be received. */
+  #keyOf(request: Message): string | undefined {
+    if (this.#keyed?.request !== request) this.#keyed = { request, key: serverKey(request) };
+    return this.#keyed.key;
+  }
+
   #receiveRequest(message: Message, flow: Flow, now: number): void {
-    const key = serverKey(message);
+    const key = this.#keyOf(message);
+    this.#keyed = undefined;
     if (key === undefined) return;
     const known = this.#servers.get(key);
     if (message.method === 'ACK') {

@@ -4,12 +4,16 @@ import { describe, it } from 'mocha';
 import {
   canonicalName,
   formatUri,
+  isNowhere,
   Message,
+  noteSource,
   parseContacts,
   parseMessage,
   parseUri,
   parseVia,
   StreamFramer,
+  topVia,
+  viaSource,
 } from '../../../signaling/engine/message/mod.ts';
 
 const REGISTER = [
@@ -111,4 +115,54 @@ describe('SIP messages', () => {
   for (const text of ['tel:+1', 'sip:', 'sip:@host', 'sip:a@b:99999', 'sip:a@b c']) {
     it(`does not read ${text}`, () => assert.equal(parseUri(text), undefined));
   }
+});
+
+describe('the source of a request in its Via (RFC 3261 §18.2.1, RFC 3581 §4)', () => {
+  for (const [written, address, noted] of [
+    ['SIP/2.0/UDP 192.0.2.1;branch=b', '192.0.2.1', 'SIP/2.0/UDP 192.0.2.1;branch=b;rport=9'],
+    ['SIP/2.0/UDP 192.0.2.1;rport;branch=b', '192.0.2.7', 'SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.7;rport=9'],
+    ['SIP/2.0/UDP h;branch=b;rport', '192.0.2.7', 'SIP/2.0/UDP h;branch=b;received=192.0.2.7;rport=9'],
+    [
+      'SIP/2.0/TCP h ; rport = 1 ; received=10.0.0.1;branch=b',
+      '192.0.2.7',
+      'SIP/2.0/TCP h  ;branch=b;received=192.0.2.7;rport=9',
+    ],
+    ['SIP/2.0/UDP [2001:db8::1]:5061;rport;branch=b', '2001:db8::1', 'SIP/2.0/UDP [2001:db8::1]:5061;branch=b;rport=9'],
+    [
+      'SIP/2.0/UDP [2001:db8::1];branch=b',
+      '2001:db8::2',
+      'SIP/2.0/UDP [2001:db8::1];branch=b;received=2001:db8::2;rport=9',
+    ],
+    [
+      'SIP/2.0/UDP a;branch=b, SIP/2.0/TCP c;branch=d;rport',
+      '192.0.2.7',
+      'SIP/2.0/UDP a;branch=b;received=192.0.2.7;rport=9, SIP/2.0/TCP c;branch=d;rport',
+    ],
+  ] as const) {
+    it(written, () => {
+      const got = noteSource(written, address, 9);
+      assert.equal(got, noted);
+      // What is remembered is what a reader finds.
+      const remembered = topVia(noted);
+      topVia('another');
+      assert.deepEqual(topVia(noted), remembered);
+      assert.deepEqual(remembered.via && viaSource(remembered.via), {
+        host: remembered.via?.params.get('received') ?? address,
+        port: 9,
+      });
+    });
+  }
+
+  it('is not noted in what is no Via', () => assert.equal(noteSource('SIP/2.0/UDP ;;', '192.0.2.1', 9), undefined));
+
+  for (const [host, nowhere] of [
+    ['255.255.255.255', true],
+    ['224.0.1.75', true],
+    ['0.0.0.0', true],
+    ['ff02::1', true],
+    ['192.0.2.1', false],
+    ['2001:db8::ff02', false],
+    ['ff.example.test', false],
+  ] as const)
+    it(`${host} ${nowhere ? 'is no' : 'is a'} place for a response`, () => assert.equal(isNowhere(host), nowhere));
 });
