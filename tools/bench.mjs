@@ -8,6 +8,8 @@ import { parseArgs } from 'node:util';
 import { debianPackages, install, ROOT } from './install.mjs';
 
 const RTPENGINE = { name: 'rtpengine-daemon', probe: '/usr/bin/rtpengine' };
+const KAMAILIO = { name: 'kamailio', probe: '/usr/sbin/kamailio' };
+const SIPP = { name: 'sip-tester', probe: '/usr/bin/sipp' };
 const OPENSSL = { name: 'libssl-dev', probe: '/usr/include/openssl/ssl.h' };
 
 /** What each one measures, and the Debian packages that it needs beside the node's own. */
@@ -20,6 +22,7 @@ const BENCHES = {
   idle: { about: 'memory and descriptors of sessions that stand idle', packages: [RTPENGINE] },
   handshakes: { about: 'ICE and DTLS-SRTP handshakes a second and core', packages: [RTPENGINE, OPENSSL] },
   transcode: { about: 'CPU of calls between PCMU and Opus', packages: [] },
+  sip: { about: 'registrations a second, Kamailio and our node in turn', packages: [KAMAILIO, SIPP] },
   setup: { about: 'an INVITE through a whole PoP', packages: [] },
   'sip-parse': { about: 'CPU of reading and writing SIP messages', packages: [] },
 };

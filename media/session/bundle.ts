@@ -199,6 +199,8 @@ export interface Opening {
   readonly dataplane: Dataplane;
   readonly interfaceName: string;
   readonly affinity: string;
+  /** The other end of the line. */
+  readonly other: Endpoint | undefined;
 }
 
 /** Our end of a line that we offer. */
@@ -209,14 +211,13 @@ export function openOffered(
   sides: readonly Side[],
   bundling: Bundling,
 ): void {
-  const { dataplane, interfaceName, affinity } = opening;
   const { how, lead } = bundling;
-  if (!how || !side.grouped) openSide(dataplane, side, interfaceName, affinity);
+  if (!how || !side.grouped) openApart(opening, party, side, sides);
   else if (!lead) {
     bundling.lead = side;
     openLead(opening, party, side, sides);
   } else if (how === 'require') openOn(opening, party, side, lead);
-  else openSide(dataplane, side, interfaceName, affinity, endKind(side, interfaceName, true));
+  else openApart(opening, party, side, sides, endKind(side, opening.interfaceName, true));
 }
 
 /** Our end of a line that is answered; `lead` may be itself. */
@@ -232,7 +233,35 @@ export function openAnswered(
   else if (ofOfferer.includes(sides.indexOf(side)) && (party.carrier || ofOfferer.length > 1)) {
     Object.assign(side, { rtcpMux: true, onePort: true });
     openLead(opening, party, side, sides);
-  } else openSide(opening.dataplane, side, opening.interfaceName, opening.affinity);
+  } else openApart(opening, party, side, sides);
+}
+
+/** An end with sockets of its own. Those that it leaves stay for the lines that ride on them. @throws DataplaneError */
+function openApart(
+  { dataplane, interfaceName, affinity, other }: Opening,
+  party: Party,
+  side: Side,
+  sides: readonly Side[],
+  end = endKind(side, interfaceName),
+): void {
+  const { endpoint, opened } = side;
+  const ridden = endpoint !== undefined && endpoint === party.carrier?.endpoint && !end.fits(opened);
+  if (!ridden || !sides.some((rider) => rides(party, rider)))
+    return openSide(dataplane, side, interfaceName, affinity, end);
+  side.endpoint = undefined;
+  try {
+    openSide(dataplane, side, interfaceName, affinity, end);
+  } finally {
+    // When there is no other to be had, the call goes on as it was.
+    side.endpoint ??= endpoint;
+  }
+  forsake(dataplane, endpoint, other);
+}
+
+/** What goes on without the line that it was opened for. */
+function forsake(dataplane: Dataplane, carrier: Endpoint, other: Endpoint | undefined): void {
+  dataplane.stopPlaying(carrier);
+  if (other) dataplane.setPath(carrier, other, undefined);
 }
 
 /** The end that carries the others: the one that stands, unless the party is to be reached in another way now. */
@@ -287,11 +316,8 @@ export function closeLine(dataplane: Dataplane, dialogue: Dialogue, line: Line):
   const ends = [line.a.endpoint, line.b.endpoint] as const;
   for (const which of ['a', 'b'] as const) {
     const side = line[which];
-    if (side.endpoint && side.endpoint === dialogue[which].carrier?.endpoint) {
-      const other = ends[which === 'a' ? 1 : 0];
-      dataplane.stopPlaying(side.endpoint);
-      if (other) dataplane.setPath(side.endpoint, other, undefined);
-    }
+    if (side.endpoint && side.endpoint === dialogue[which].carrier?.endpoint)
+      forsake(dataplane, side.endpoint, ends[which === 'a' ? 1 : 0]);
   }
   for (const which of ['a', 'b'] as const) {
     const side = line[which];

@@ -12,6 +12,7 @@ import { alphanumeric } from './random.ts';
 import { translate, understand, type SdpRequest } from './requests.ts';
 import { newSession, SessionError, type Dialogue, type Session, type Side } from './session.ts';
 import { isDead, whySilent, type Ending } from './silence.ts';
+import { putBack, standingOf } from './standing.ts';
 import { closeSubscriptions, reconnectSubscriptions } from './subscriptions.ts';
 import { transform, type TransformRequest } from './transformations.ts';
 import { Trickle } from './trickle.ts';
@@ -80,7 +81,7 @@ export class SessionManager {
     const { text, remote } = understand(request);
     const session = this.#sessions.get(request.callId) ?? this.#open(request.callId, now);
     session.lastSignalAt = now;
-    const before = session.dialogues.map(({ lines }) => lines.length);
+    const before = standingOf(session);
     try {
       const said = { text, remote: this.#trickle.spoken(session, request.fromTag, remote) };
       const sdp = offerCall(this.#negotiating, session, request, said);
@@ -90,9 +91,10 @@ export class SessionManager {
       // What could not be offered leaves nothing, neither branches nor lines; a call without any other branch is gone.
       for (const dialogue of session.dialogues.splice(before.length)) closeDialogue(dialogue);
       for (const [index, dialogue] of session.dialogues.entries())
-        for (const line of dialogue.lines.splice(before[index] ?? 0))
+        for (const line of dialogue.lines.splice(before[index]?.lines.length ?? 0))
           closeLine(this.#options.dataplane, dialogue, line);
       if (before.length === 0) this.#end(session);
+      putBack(session, before);
       settleAll(this.copying, session);
       throw this.#told(error);
     }

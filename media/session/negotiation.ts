@@ -1,7 +1,7 @@
 import * as bundle from './bundle.ts';
 import { compose, passedOn, refused, type ComposedLine, type Composing } from './compose.ts';
 import { headingOf } from './copy-text.ts';
-import { dialogueOfAnswer, dialogueOfOffer, parties } from './dialogues.ts';
+import { dialogueOfAnswer, dialogueOfOffer, parties, type Found } from './dialogues.ts';
 import type { MediaFlags } from './flags.ts';
 import { agree, codingPolicy, offeredCodecs, tuningOf, type Agreement } from './formats.ts';
 import { chooseInterface } from './interfaces.ts';
@@ -10,7 +10,7 @@ import type { CopyParts } from './publications.ts';
 import type { RemoteMedia, RemoteSdp } from './remote-media.ts';
 import type { SdpRequest } from './requests.ts';
 import type { SdpText } from './sdp-text.ts';
-import { newLine, SessionError, type Dialogue, type Line, type Session } from './session.ts';
+import { newLine, SessionError, type Dialogue, type Line, type Session, type Side } from './session.ts';
 import { tell } from './tell.ts';
 import {
   decideAnswered,
@@ -34,6 +34,13 @@ export interface Understood {
   readonly remote: RemoteSdp;
 }
 
+/** One offer or answer, as it concerns each of its lines. */
+interface Exchange extends Found {
+  readonly parts: CopyParts;
+  readonly session: Session;
+  readonly flags: MediaFlags;
+}
+
 /** After every offer and answer, those that have failed among them. */
 export function settleAll({ dataplane }: Pick<CopyParts, 'dataplane'>, { dialogues }: Session): void {
   for (const dialogue of dialogues) bundle.settleBundles(dataplane, dialogue);
@@ -44,6 +51,7 @@ export function offerCall(parts: Negotiating, session: Session, request: SdpRequ
   const { text, remote } = said;
   const { flags } = request;
   const { dialogue, from } = dialogueOfOffer(session, request);
+  const exchange = { parts, session, dialogue, from, flags };
   if (heed(session, dialogue, from, flags, 'offer')) parts.reconnect(session);
   const [offerer, answerer] = parties(dialogue, from);
   offerer.tag = request.fromTag;
@@ -54,7 +62,7 @@ export function offerCall(parts: Negotiating, session: Session, request: SdpRequ
   const bundling = bundle.bundlingOf(answerer, media, remote.group, flags);
   const lines = media.map((own, index): ComposedLine => {
     const line = (dialogue.lines[index] ??= newLine(index));
-    return offerLine(parts, session, dialogue, line, from, own, flags, bundling);
+    return offerLine(exchange, line, own, bundling);
   });
   const left = lines.filter(({ rejected }) => !rejected);
   if (left.length > 0 && left.every(({ codecs }) => codecs?.length === 0))
@@ -66,17 +74,8 @@ export function offerCall(parts: Negotiating, session: Session, request: SdpRequ
   return composed(parts, text, lines, answerer, { flags, group, iceLite: flags.iceLite.has('forward') });
 }
 
-function offerLine(
-  parts: CopyParts,
-  session: Session,
-  dialogue: Dialogue,
-  line: Line,
-  from: 'a' | 'b',
-  media: RemoteMedia,
-  flags: MediaFlags,
-  bundling: bundle.Bundling,
-): ComposedLine {
-  const { dataplane } = parts;
+function offerLine(exchange: Exchange, line: Line, media: RemoteMedia, bundling: bundle.Bundling): ComposedLine {
+  const { parts, dialogue, from, flags } = exchange;
   const [offerer, answerer] = parties(dialogue, from);
   const fromSide = line[from];
   const toSide = line[from === 'a' ? 'b' : 'a'];
@@ -87,14 +86,14 @@ function offerLine(
   fromSide.tuning = tuningOf(flags, true);
   const mid = bundling.mids[line.index];
   if (media.rejected || media.carriage === 'other') {
-    bundle.closeLine(dataplane, dialogue, line);
+    bundle.closeLine(parts.dataplane, dialogue, line);
     return refused(toSide, mid);
   }
   toSide.grouped = bundling.how !== undefined && media.carriage === 'rtp';
   const sides = bundle.sidesOf(dialogue, answerer);
   bundle.prepare(answerer, toSide, sides, toSide.grouped);
   decideOffered(toSide, fromSide, flags, toSide.grouped && bundling.several);
-  const opening = openingOf(parts, session, flags, 1, media);
+  const opening = openingOf(exchange, flags, 1, media, fromSide);
   const carried = bundle.rides(answerer, toSide) && toSide.remote !== undefined;
   bundle.openOffered(opening, answerer, toSide, sides, bundling);
   toSide.codecs = media.kind === 'audio' ? offeredCodecs(media.codecs, flags) : media.codecs;
@@ -133,6 +132,7 @@ export function answerCall(parts: Negotiating, session: Session, request: SdpReq
   if (request.toTag !== undefined) answerer.tag = request.toTag;
   answerer.label = flags.label ?? answerer.label;
   answerer.said = headingOf(text);
+  const exchange = { parts, session, dialogue, from, flags };
   const asked = dialogue.lines[0]?.[from].flags;
   const bundles = bundle.bundlesOf(dialogue, from, remote, flags);
   const lines: ComposedLine[] = [];
@@ -140,9 +140,7 @@ export function answerCall(parts: Negotiating, session: Session, request: SdpReq
     const media = bundles.media[index] as RemoteMedia;
     const line = dialogue.lines[index];
     // More than was offered: nobody asked for it.
-    lines[index] = line
-      ? answerLine(parts, session, dialogue, line, from, media, flags, another, bundles)
-      : refused(newLine(index).a, undefined);
+    lines[index] = line ? answerLine(exchange, line, media, another, bundles) : refused(newLine(index).a, undefined);
   }
   settleAll(parts, session);
   const iceLite = flags.iceLite.has('forward') || asked?.iceLite.has('backward') === true;
@@ -152,17 +150,14 @@ export function answerCall(parts: Negotiating, session: Session, request: SdpReq
 }
 
 function answerLine(
-  parts: CopyParts,
-  session: Session,
-  dialogue: Dialogue,
+  exchange: Exchange,
   line: Line,
-  from: 'a' | 'b',
   media: RemoteMedia,
-  flags: MediaFlags,
   another: boolean,
   bundles: bundle.Bundles,
 ): ComposedLine {
-  const { dataplane } = parts;
+  const { session, dialogue, from, flags } = exchange;
+  const { dataplane } = exchange.parts;
   const [offerer, answerer] = parties(dialogue, from);
   const to = from === 'a' ? 'b' : 'a';
   const offerSide = line[from];
@@ -188,7 +183,7 @@ function answerLine(
   bundle.prepare(offerer, offerSide, sides, bundles.ofOfferer.includes(line.index));
   if (lead === offerSide) decideAnswered(offerSide, answerSide, flags, pass);
   else offerSide.protocol = offered.protocol;
-  const opening = openingOf(parts, session, asked.direction.length > 0 ? asked : flags, 0, offered);
+  const opening = openingOf(exchange, asked.direction.length > 0 ? asked : flags, 0, offered, answerSide);
   bundle.openAnswered(opening, offerer, offerSide, lead, sides, bundles);
   bundle.openOn(opening, answerer, answerSide, bundle.leadOf(dialogue, to, bundles.ofAnswerer, line));
   takeRole(answerSide);
@@ -213,14 +208,15 @@ function answerLine(
 }
 
 function openingOf(
-  parts: CopyParts,
-  session: Session,
+  { parts, session }: Exchange,
   flags: MediaFlags,
   which: 0 | 1,
   media: RemoteMedia,
+  { endpoint: other }: Side,
 ): bundle.Opening {
   const { dataplane, interfaces } = parts;
-  return { dataplane, interfaceName: chooseInterface(interfaces, flags, which, media), affinity: session.callId };
+  const interfaceName = chooseInterface(interfaces, flags, which, media);
+  return { dataplane, interfaceName, affinity: session.callId, other };
 }
 
 function composed(

@@ -96,7 +96,8 @@ function publishLine(
   // `forward` would be for whoever is offered it, and nobody is.
   if (lead === side) decideAnswered(side, line.b, { ...flags, iceLite: new Set() }, false);
   else side.protocol = media.protocol;
-  const opening = { dataplane, interfaceName: chooseInterface(interfaces, flags, 0, media), affinity: session.callId };
+  const interfaceName = chooseInterface(interfaces, flags, 0, media);
+  const opening = { dataplane, interfaceName, affinity: session.callId, other: undefined };
   bundle.openAnswered(opening, dialogue.a, side, lead, sides, { ofOfferer });
   bundle.configure(dialogue.a, side, lead === side, remoteSpec(side));
   const direction = media.direction === 'inactive' ? 'inactive' : 'recvonly';

@@ -48,14 +48,16 @@ export interface EngineStats {
 export class Engine {
   readonly #core: Core;
   readonly #transports: TransportSet;
+  readonly #onError: (error: unknown) => void;
   #control: ControlServer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
   #closed = false;
 
-  private constructor(core: Core, transports: TransportSet) {
+  private constructor(core: Core, transports: TransportSet, onError: (error: unknown) => void) {
     this.#core = core;
     this.#transports = transports;
+    this.#onError = onError;
     core.layer.timers.onEarlier = () => this.#arm();
   }
 
@@ -102,7 +104,7 @@ export class Engine {
           }),
       },
     });
-    const engine = new Engine(core, held.transports);
+    const engine = new Engine(core, held.transports, (error) => options.onError?.(error));
     if (options.control) {
       try {
         const { listen, secret } = options.control;
@@ -123,7 +125,11 @@ export class Engine {
 
   /** Joins a drachtio-srf application in this process, without a socket. Resolves when it is connected. */
   async attach(srf: Srf): Promise<void> {
-    await attachInProcess(srf, (link) => this.#accept(link)).ready;
+    await attachInProcess(
+      srf,
+      (link) => this.#accept(link),
+      (error) => this.#onError(error),
+    ).ready;
   }
 
   /** Every listening address by protocol: `udp:127.0.0.1:5060`. */

@@ -132,3 +132,31 @@ export function someWishes(pick: Pick): Keys {
     if (pick(5) === 0) keys[key] = values[pick(values.length)] as Bencode;
   return keys;
 }
+
+const CODINGS: readonly Keys[] = [
+  { codec: 'PCMU', 'payload type': 0, 'clock rate': 8000 },
+  { codec: 'PCMA', 'payload type': 8, 'clock rate': 8000 },
+  { codec: 'opus', 'payload type': 96, 'clock rate': 48_000, channels: 2, options: 'bitrate=20000' },
+  { codec: 'telephone-event', 'payload type': 101, 'clock rate': 8000 },
+  { codec: 'VP8', 'payload type': 98, 'clock rate': 90_000 },
+  { codec: 'ü', 'payload type': 300, 'clock rate': -1 },
+];
+const DESTINATIONS: readonly Bencode[] = [
+  { family: 'IP4', address: '127.0.0.1', port: 9 },
+  { family: 'IP6', address: '::1', port: 9 },
+  { family: 'IP4', address: 'host.example.com', port: 9 },
+  { address: '127.0.0.1', port: 70_000 },
+  'x',
+];
+
+/** What `transform` may be asked for: most of it makes sense. */
+export function someStreams(pick: Pick): Bencode {
+  const one = <T>(list: readonly T[]): T => list[pick(list.length)] as T;
+  const likely = <T>(list: readonly T[]): T => (pick(4) === 0 ? one(list) : (list[0] as T));
+  const coding = () => ({ input: one(CODINGS), output: likely(CODINGS) });
+  return Array.from({ length: pick(4) }, () => ({
+    type: likely(['audio', 'video', 'x']),
+    codec: Array.from({ length: 1 + pick(2) }, coding),
+    destination: likely(DESTINATIONS),
+  }));
+}

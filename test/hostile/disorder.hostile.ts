@@ -2,15 +2,21 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { describe, it } from 'mocha';
-import { copyOperations, gateOperations, playOperations } from '../../media/ng/mod.ts';
+import {
+  connectOperations,
+  copyOperations,
+  gateOperations,
+  playOperations,
+  transformOperations,
+} from '../../media/ng/mod.ts';
 import { bencodeBytes, decodeBencode, type Bencode } from '../../vocabulary/mod.ts';
 import { realService } from '../media/ng/node.ts';
 import { random } from '../support/mutate.ts';
 import { closePlane } from '../support/planes.ts';
 import { rtp } from '../support/rtp.ts';
-import { someSdp, someWishes } from './disorder-texts.ts';
+import { someSdp, someStreams, someWishes } from './disorder-texts.ts';
 
-const STEPS = 4000;
+const STEPS = 5000;
 const SEED = 11;
 const BASE = 14_300;
 const CALLER = { address: '127.0.0.1', transport: 'udp' } as const;
@@ -26,6 +32,7 @@ describe('commands of every kind in any order, with wishes and bodies that contr
     const tag = () => one(['a', 'a', 'b', 'b', 'c', '__proto__', 'ü']);
     const node = realService(BASE, {}, (manager, dataplane, publish) => ({
       ...{ ...copyOperations(manager), ...gateOperations(manager) },
+      ...{ ...connectOperations(manager), ...transformOperations(manager) },
       ...playOperations({ manager, dataplane, publish, readSound: () => Promise.reject(new Error('none')) }),
     }));
     const { service, manager, plane } = node;
@@ -42,6 +49,7 @@ describe('commands of every kind in any order, with wishes and bodies that contr
         results.set(key, (results.get(key) ?? 0) + 1);
       });
     };
+    const elsewhere = (): Keys => (pick(3) === 0 ? {} : { 'to-call-id': `call${pick(8)}` });
     const step = (call: Keys, sdp: string, keys: Keys): Keys =>
       one<() => Keys>([
         ...Array<() => Keys>(6).fill(() => ({
@@ -56,6 +64,8 @@ describe('commands of every kind in any order, with wishes and bodies that contr
         () => ({ command: 'unsubscribe', ...call, 'to-tag': one(['s', 't']) }),
         () => ({ command: one(['block media', 'unblock media', 'silence media', 'block DTMF']), ...call, ...keys }),
         () => ({ command: one(['play DTMF', 'stop media', 'query', 'explain']), ...call, code: pick(16) }),
+        ...Array<() => Keys>(3).fill(() => ({ command: 'connect', ...call, 'to-tag': tag(), ...elsewhere() })),
+        () => ({ command: 'transform', ...call, 'from-tag': one(['a', 'v', 'w']), media: someStreams(pick) }),
         () => ({ command: 'delete', 'call-id': call['call-id'] ?? '', 'delete-delay': one([0, 1, 30]) }),
         () => ({ command: 'delete', ...call, 'via-branch': one(['x', 'y', '']), 'delete-delay': 0 }),
       ])();
@@ -68,7 +78,17 @@ describe('commands of every kind in any order, with wishes and bodies that contr
         if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
       }
       // It was about something.
-      for (const command of ['offer', 'answer', 'publish', 'subscribe request', 'delete', 'block media', 'query'])
+      for (const command of [
+        'offer',
+        'answer',
+        'publish',
+        'subscribe request',
+        'delete',
+        'block media',
+        'query',
+        'connect',
+        'transform',
+      ])
         assert.ok((results.get(`${command} ok`) ?? 0) > 5, `${command}: ${JSON.stringify([...results])}`);
       assert.ok(manager.refused.ports > 0, 'ports ran out now and then');
       for (const { callId } of manager.all()) ask({ command: 'delete', 'call-id': callId, 'delete-delay': 0 });

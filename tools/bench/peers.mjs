@@ -65,8 +65,8 @@ process.on('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 /** A child that does not outlive the bench; standard output is read by the caller. */
-export function startProcess(command, args) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+export function startProcess(command, args, { cwd = ROOT, quiet = false } = {}) {
+  const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit'] });
   running.add(child);
   child.once('close', () => running.delete(child));
   return child;

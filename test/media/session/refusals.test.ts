@@ -57,6 +57,28 @@ describe('what is refused', () => {
     assert.equal(plane.open.size, 3);
   });
 
+  for (const [how, keys] of [
+    ['for want of a codec', { codec: { strip: ['all'] } }],
+    ['for want of ports', { 'transport-protocol': 'UDP/TLS/RTP/SAVPF', ICE: 'force' }],
+  ] as const)
+    it(`in a call that stands leaves its parties where they were: ${how}`, () => {
+      const keyed = (suite: string, port: number) => [
+        `m=audio ${port} RTP/SAVP 0`,
+        `a=crypto:1 ${KEY.replace('80', suite)}`,
+      ];
+      ok('offer', { sdp: sdp(keyed('80', 4000)), 'transport-protocol': 'RTP/AVP' });
+      ok('answer', { 'to-tag': 'b', sdp: sdp(lines(1)) });
+      const ends = () => [...plane.open.values()].map((end) => ({ ...end }));
+      const before = ends();
+      const codecs = manager.get('c')?.dialogues[0]?.lines[0]?.a.codecs;
+      plane.portsLeft = 0;
+      const moved = [...keyed('32', 4002), 'a=ptime:40', 'm=video 4004 RTP/AVP 96'];
+      assert.ok(reason('offer', { 'to-tag': 'b', sdp: sdp(moved, '192.0.2.8'), ...keys }));
+      assert.deepEqual(ends(), before);
+      assert.deepEqual(manager.get('c')?.dialogues[0]?.lines[0]?.a.codecs, codecs);
+      assert.equal(manager.get('c')?.dialogues[0]?.lines[0]?.a.remote?.rtp?.address, '192.0.2.7');
+    });
+
   it('line by line by its offerer is a call that ends all the same', () => {
     ok('offer', { sdp: sdp(['m=audio 0 RTP/AVP 0']) });
     assert.equal(plane.open.size, 0);

@@ -15,20 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include "ice_transaction.h"
 #include "stun.h"
 #include "types.h"
 
 namespace causeway {
-
-// A transaction id says which endpoint asked, so that a shared port finds it without a table: its id, masked, and 48
-// random bits.
-void writeIceTransaction(uint64_t endpoint, uint64_t nonce, uint8_t out[12]);
-uint64_t ownerOfIceTransaction(const uint8_t transaction[12]);
-inline uint64_t nonceOfIceTransaction(const uint8_t t[12]) {
-  uint64_t nonce = 0;
-  for (int i = 6; i < 12; i++) nonce = nonce << 8 | t[i];
-  return nonce;
-}
 
 class IceAgent {
  public:

@@ -80,10 +80,35 @@ class EngineSocket extends Socket {
   }
 }
 
+/** Of drachtio-srf 5.0.29: the client of an application, and what reads frames for it (lib/proto.js, lib/wire-protocol.js). */
+interface Client {
+  readonly wp: { emit(event: string, ...args: unknown[]): boolean };
+}
+
+/**
+ * drachtio-srf is told to listen, which alone takes a socket from us; but a server that has called an application is hung
+ * up on when a request is done with for which it has no handler, and when a handler throws. Here there is one connection
+ * for all requests and calls: it stays, and what is thrown is told.
+ */
+function stay({ client }: { readonly client: Client }, onError: (error: unknown) => void): void {
+  Object.defineProperty(client, 'isListening', { value: false });
+  const { wp } = client;
+  const emit = wp.emit.bind(wp);
+  wp.emit = (event, ...args) => {
+    try {
+      return emit(event, ...args);
+    } catch (error) {
+      onError(error);
+      return true;
+    }
+  };
+}
+
 /** Connects an unmodified drachtio-srf instance; resolves when it has authenticated. */
 export function attachInProcess(
   srf: Srf,
   accept: (link: AppLink) => (payload: string) => void,
+  onError: (error: unknown) => void,
 ): { readonly ready: Promise<void>; readonly link: AppLink } {
   const server = new Server();
   let receive: (payload: string) => void = () => undefined;
@@ -104,6 +129,8 @@ export function attachInProcess(
     srf.on('connect', (error: Error | null) => (error ? reject(error) : resolve()));
   });
   (srf as unknown as { listen(options: object): void }).listen({ server, secret: 'in-process' });
+  const { _app: app } = srf as unknown as { _app: { client: Client } };
+  stay(app, onError);
   server.emit('connection', socket);
   return { ready, link };
 }
