@@ -54,6 +54,13 @@ export class Hub {
     this.options.events.malformed(failure, flow);
   }
 
+  /** A frame beyond {@link LIMITS} of which nothing was read. */
+  tooLong(): void {
+    this.counters.malformed++;
+    this.malformedOf.unknown++;
+    this.oversized.message++;
+  }
+
   /** Sends on a stream, but not past the bound of its queue: a peer that does not read is not worth our memory. */
   overflow(flow: FlowHandle): TransportError {
     this.counters.overflow++;

@@ -98,7 +98,10 @@ export class WebSocketTransport {
     this.#alive.set(webSocket, 0);
     webSocket.on('pong', () => this.#alive.set(webSocket, 0));
     webSocket.on('message', (data, binary) => this.#received(webSocket, flow, data as Buffer, binary));
-    webSocket.on('error', (error) => (reason = error.message));
+    webSocket.on('error', (error: NodeJS.ErrnoException) => {
+      reason = error.message;
+      if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') this.#hub.tooLong();
+    });
     webSocket.on('close', () => this.#hub.closed(flow, reason));
     this.#hub.opened(flow);
   }

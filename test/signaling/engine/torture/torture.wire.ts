@@ -62,8 +62,9 @@ function check(entry: Torture, expected: number, response: Answer): void {
 
 const UDP_PORT = 13_541;
 const TCP_PORT = 13_542;
+const WS_PORT = 13_543;
 
-async function open(listen: string): Promise<Engine> {
+async function open(...listen: string[]): Promise<Engine> {
   const secret = new Private(Buffer.from('x'));
   const guard = new Guard({
     tenants: new Tenants([{ tenant: 'default', domain: 'example.com' }], []),
@@ -75,7 +76,7 @@ async function open(listen: string): Promise<Engine> {
     peerSecret: secret,
   });
   const engine = await Engine.open({
-    listen: [listen],
+    listen,
     challenge: (request, source, now) =>
       request.get('authorization') === undefined ? undefined : guard.challenge(request, source, now),
   });
@@ -157,6 +158,92 @@ describe('the torture messages, sent', function () {
   });
 });
 
+describe('bytes that come in pieces, or too many of them', function () {
+  this.timeout(10_000);
+  let engine: Engine;
+
+  before(async () => {
+    engine = await open(`tcp:127.0.0.1:${TCP_PORT}`, `ws:127.0.0.1:${WS_PORT}`);
+  });
+
+  after(() => engine.close());
+
+  it('a request over TCP, byte by byte', async () => {
+    await using peer = await StreamPeer.open(TCP_PORT);
+    await trickle(peer.socket, Buffer.concat([Buffer.from('\r\n\r\n'), options('TCP')]));
+    assert.equal((await peer.final()).status, 200);
+  });
+
+  it('a WebSocket, byte by byte: its handshake, a message in two fragments, and a ping between them', async () => {
+    await using peer = await StreamPeer.open(WS_PORT);
+    const text = options('WS');
+    await trickle(peer.socket, Buffer.from(UPGRADE));
+    await trickle(
+      peer.socket,
+      Buffer.concat([frame(0x01, text.subarray(0, 90)), frame(0x89, Buffer.from('x')), frame(0x80, text.subarray(90))]),
+    );
+    await until('a final answer', () => /SIP\/2\.0 200 OK/.test(peer.text), 3000, 10);
+  });
+
+  it('headers without end over TCP: 513, and the connection is closed', async () => {
+    await using peer = await StreamPeer.open(TCP_PORT);
+    peer.socket.write(
+      options('TCP')
+        .toString()
+        .replace('\r\n\r\n', `\r\nX: ${'y'.repeat(40_000)}`),
+    );
+    const { status, reason } = await peer.final();
+    assert.deepEqual([status, reason], [513, 'Headers Too Large']);
+    await until('the engine closes', () => peer.closed, 3000, 10);
+  });
+
+  it('a body that is too long over TCP: 413, before it has come', async () => {
+    await using peer = await StreamPeer.open(TCP_PORT);
+    peer.socket.write(options('TCP').toString().replace('Content-Length: 0', 'Content-Length: 1000000'));
+    const { status, reason } = await peer.final();
+    assert.deepEqual([status, reason], [413, 'Request Entity Too Large']);
+  });
+
+  it('a WebSocket frame that is too long: closed', async () => {
+    await using peer = await StreamPeer.open(WS_PORT);
+    peer.socket.write(UPGRADE);
+    peer.socket.write(frame(0x81, Buffer.alloc(70_000, 'x')));
+    await until('the engine closes', () => peer.closed, 3000, 10);
+  });
+
+  it('are counted by the limit', () => {
+    const { headers, body, message } = engine.stats().transport.oversized;
+    assert.deepEqual([headers, body, message], [1, 1, 1]);
+  });
+});
+
+const UPGRADE = [
+  'GET / HTTP/1.1',
+  'Host: 127.0.0.1',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Sec-WebSocket-Protocol: sip',
+  '',
+  '',
+].join('\r\n');
+
+/** A client's frame (RFC 6455 §5.2), with a mask of zeros. */
+function frame(opcode: number, payload: Buffer): Buffer {
+  const head =
+    payload.length < 126 ? [payload.length | 0x80] : [126 | 0x80, payload.length >> 8, payload.length & 0xff];
+  const long = [127 | 0x80, 0, 0, 0, 0, 0, payload.length >> 16, (payload.length >> 8) & 0xff, payload.length & 0xff];
+  return Buffer.concat([Buffer.from([opcode, ...(payload.length > 0xffff ? long : head), 0, 0, 0, 0]), payload]);
+}
+
+async function trickle(socket: Socket, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; at++) {
+    socket.write(bytes.subarray(at, at + 1));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** A response as its text: what it repeats of a malformed request is malformed too. */
 class Answer {
   readonly text: string;
@@ -221,21 +308,24 @@ class Peer implements AsyncDisposable {
 class StreamPeer implements AsyncDisposable {
   readonly messages: Answer[] = [];
   readonly socket: Socket;
+  text = '';
   closed = false;
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    let text = '';
+    socket.setNoDelay();
     socket.on('error', () => undefined);
     socket.on('close', () => (this.closed = true));
     socket.on('data', (chunk) => {
-      text += chunk.toString();
-      for (let end = text.indexOf('\r\n\r\n'); end >= 0; end = text.indexOf('\r\n\r\n')) {
-        const found = new Answer(text.slice(0, end + 4));
+      // Answers to pings are in front.
+      this.text = (this.text + chunk.toString()).replace(/^(?:\r\n)+/, '');
+      for (let end = this.text.indexOf('\r\n\r\n'); end >= 0; end = this.text.indexOf('\r\n\r\n')) {
+        const found = new Answer(this.text.slice(0, end + 4));
         const length = end + 4 + Number(found.get('content-length'));
-        if (text.length < length) return;
+        if (Number.isNaN(length)) return;
+        if (this.text.length < length) return;
         this.messages.push(found);
-        text = text.slice(length);
+        this.text = this.text.slice(length);
       }
     });
   }
