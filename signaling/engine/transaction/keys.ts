@@ -22,6 +22,13 @@ export function serverKey(
   return `2543 ${request.uri} ${request.get('call-id')} ${number} ${tagOf(request.get('from')) ?? ''} ${sentBy} ${branch} ${method}`;
 }
 
+/** What requests have in common that came from one by several ways (§8.2.2.2); `undefined` inside of a dialog. */
+export function mergeKey(request: SipMessage): string | undefined {
+  if (tagOf(request.get('to')) !== undefined) return undefined;
+  const cseq = parseCSeq(request.get('cseq') ?? '');
+  return `${request.get('call-id')} ${tagOf(request.get('from')) ?? ''} ${cseq?.number ?? ''} ${request.method}`;
+}
+
 /** What a client transaction is found by (§17.1.3): branch and the method of CSeq. */
 export function clientKey(branch: string, method: string): string {
   return `${branch} ${method}`;

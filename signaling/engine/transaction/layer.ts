@@ -1,6 +1,6 @@
 import type { Flow } from '../io/mod.ts';
-import { Message, parseCSeq, splitHeaderList, parseVia, tagOf, type Via } from '../message/mod.ts';
-import { responseKey, clientKey, serverKey } from './keys.ts';
+import { Message, parseCSeq, parseVia, splitHeaderList, type Via } from '../message/mod.ts';
+import { responseKey, clientKey, mergeKey, serverKey } from './keys.ts';
 import type { Input } from './machines.ts';
 import { TimerQueue } from './timer-queue.ts';
 import { Transaction, type TransactionHost } from './transaction.ts';
@@ -32,9 +32,9 @@ export class TransactionLayer implements TransactionHost {
   readonly #limit: number;
   readonly #servers = new Map<string, Transaction>();
   readonly #clients = new Map<string, Transaction>();
-  /** The latest server transaction outside of a dialog by its Call-ID, until it is refused: for merged requests. */
-  readonly #byCallId = new Map<string, Transaction>();
-  #keyed: { readonly request: Message; readonly key: string | undefined } | undefined;
+  /** Server transactions outside of a dialog that were not refused, by {@link mergeKey}. */
+  readonly #merging = new Map<string, Transaction>();
+  #identified: { readonly request: Message; readonly key: string | undefined; merge: string | undefined } | undefined;
   /** Responses that no transaction waited for. */
   strays = 0;
 
@@ -49,7 +49,7 @@ export class TransactionLayer implements TransactionHost {
 
   /** True when the request belongs to a transaction that is already there. */
   knows(request: Message): boolean {
-    const key = this.#keyOf(request);
+    const { key } = this.#identify(request);
     return key !== undefined && this.#servers.has(key);
   }
 
@@ -59,11 +59,8 @@ export class TransactionLayer implements TransactionHost {
    * count its CSeq on may try again.
    */
   merges(request: Message): boolean {
-    const other = this.#byCallId.get(request.get('call-id') ?? '')?.request;
-    if (!other || other.method !== request.method || tagOf(request.get('to')) !== undefined) return false;
-    const number = parseCSeq(request.get('cseq') ?? '')?.number;
-    if (number !== parseCSeq(other.get('cseq') ?? '')?.number) return false;
-    if (tagOf(request.get('from')) !== tagOf(other.get('from'))) return false;
+    const key = this.#identify(request).merge;
+    if (key === undefined || !this.#merging.has(key)) return false;
     return !viasOf(request).some((via) => this.#clients.has(clientKey(via.params.get('branch') ?? '', request.method)));
   }
 
@@ -85,7 +82,7 @@ export class TransactionLayer implements TransactionHost {
   respond(transaction: Transaction, response: Message, now: number): boolean {
     const open = transaction.state === 'trying' || transaction.state === 'proceeding';
     if (!open && !(transaction.state === 'accepted' && statusClass(response.status) === '2xx')) return false;
-    if (response.status >= 300) this.#forgetCall(transaction);
+    if (response.status >= 300) this.#noLongerMerging(transaction);
     transaction.step(statusClass(response.status), now, response);
     return true;
   }
@@ -105,7 +102,7 @@ export class TransactionLayer implements TransactionHost {
   terminated(transaction: Transaction): void {
     const table = transaction.role === 'client' ? this.#clients : this.#servers;
     if (table.get(transaction.key) === transaction) table.delete(transaction.key);
-    this.#forgetCall(transaction);
+    this.#noLongerMerging(transaction);
     this.#user.ended(transaction);
   }
 
@@ -121,20 +118,21 @@ export class TransactionLayer implements TransactionHost {
     for (const transaction of [...this.#clients.values(), ...this.#servers.values()]) transaction.abandon();
   }
 
-  #forgetCall(transaction: Transaction): void {
-    const callId = transaction.request.get('call-id') ?? '';
-    if (this.#byCallId.get(callId) === transaction) this.#byCallId.delete(callId);
+  #noLongerMerging(transaction: Transaction): void {
+    const key = transaction.mergeKey;
+    if (key !== undefined && this.#merging.get(key) === transaction) this.#merging.delete(key);
   }
 
-  /** A request is asked for twice in a row: whether it is known, and then to be received. */
-  #keyOf(request: Message): string | undefined {
-    if (this.#keyed?.request !== request) this.#keyed = { request, key: serverKey(request) };
-    return this.#keyed.key;
+  /** A request is asked for several times in a row: whether it is known, whether it merges, and then to be received. */
+  #identify(request: Message) {
+    if (this.#identified?.request !== request)
+      this.#identified = { request, key: serverKey(request), merge: mergeKey(request) };
+    return this.#identified;
   }
 
   #receiveRequest(message: Message, flow: Flow, now: number): void {
-    const key = this.#keyOf(message);
-    this.#keyed = undefined;
+    const { key, merge } = this.#identify(message);
+    this.#identified = undefined;
     if (key === undefined) return;
     const known = this.#servers.get(key);
     if (message.method === 'ACK') {
@@ -155,8 +153,10 @@ export class TransactionLayer implements TransactionHost {
     const transaction = new Transaction(this, 'server', key, message, flow);
     this.#servers.set(key, transaction);
     if (message.method !== 'CANCEL') {
-      const callId = message.get('call-id');
-      if (callId !== undefined && tagOf(message.get('to')) === undefined) this.#byCallId.set(callId, transaction);
+      if (merge !== undefined) {
+        transaction.mergeKey = merge;
+        this.#merging.set(merge, transaction);
+      }
       this.#user.request(transaction, now);
       return;
     }

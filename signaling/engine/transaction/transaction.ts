@@ -1,5 +1,5 @@
 import type { Flow } from '../io/mod.ts';
-import type { Message } from '../message/mod.ts';
+import { Message } from '../message/mod.ts';
 import {
   CLIENT,
   INVITE_CLIENT,
@@ -32,7 +32,10 @@ export class Transaction {
   readonly role: 'client' | 'server';
   readonly method: string;
   readonly invite: boolean;
-  readonly request: Message;
+  /** Server: empty once a request other than INVITE and CANCEL has its final answer, which is all that is needed then. */
+  request: Message;
+  /** Server: by which merged requests are known. */
+  mergeKey: string | undefined;
   flow: Flow;
   state: State;
   /** Server: the last response sent. Client: the request's bytes. */
@@ -41,6 +44,7 @@ export class Transaction {
   ackBytes: Uint8Array | undefined;
   readonly #host: TransactionHost;
   readonly #table: Table;
+  readonly #releases: boolean;
   #interval: number = TIMERS.T1;
   #retransmit: Timer | undefined;
   #timeout: Timer | undefined;
@@ -54,6 +58,7 @@ export class Transaction {
     this.flow = flow;
     this.method = request.method;
     this.invite = request.method === 'INVITE';
+    this.#releases = role === 'server' && !this.invite && request.method !== 'CANCEL';
     if (role === 'client') {
       this.#table = this.invite ? INVITE_CLIENT : CLIENT;
       this.state = this.invite ? 'calling' : 'trying';
@@ -78,6 +83,9 @@ export class Transaction {
     this.state = row.next;
     for (const action of row.actions) this.#do(action, now, message);
     if (row.next === 'terminated') this.#end();
+    // It would be held for 32 s more, and there are many of them.
+    else if (row.next === 'completed' && this.#releases && input !== 'request')
+      this.request = Message.request(this.method, '');
   }
 
   /** Ends at once, without a word to the user. */

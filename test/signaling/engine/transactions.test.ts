@@ -212,6 +212,23 @@ describe('transactions (RFC 3261 §17)', () => {
     assert.deepEqual([layer.merges(again('z9hG4bKb')), layer.size], [false, 0]);
   });
 
+  it('hold no request that is answered, but its answer', () => {
+    const held: Transaction[] = [];
+    layer = new TransactionLayer({ ...silent, request: (transaction) => void held.push(transaction) }, 10);
+    for (const method of ['REGISTER', 'INVITE']) {
+      const one = request(method, `z9hG4bK${method}`);
+      layer.receive(one, flow(false), now);
+      layer.respond(held.at(-1) as Transaction, response(one, 200), now);
+    }
+    assert.deepEqual(
+      held.map((transaction) => [transaction.request.get('call-id'), (transaction.last?.length ?? 0) > 0]),
+      [
+        [undefined, true],
+        ['c', true],
+      ],
+    );
+  });
+
   it('take a spiral for what it is: the request has been through us', () => {
     layer.receive(request('MESSAGE'), flow(false), now);
     layer.send(request('MESSAGE', 'z9hG4bKours'), flow(false), 'z9hG4bKours', now);

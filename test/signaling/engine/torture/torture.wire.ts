@@ -158,6 +158,26 @@ describe('the torture messages, sent', function () {
   });
 });
 
+describe('SIP over IPv6', () => {
+  for (const [sentBy, noted] of [
+    ['[::1]', 'rport'],
+    ['[2001:db8::9]:5060', 'received=::1;rport'],
+  ] as const) {
+    it(`a Via of ${sentBy} gets its answer with ${noted}`, async () => {
+      const engine = await open(`udp:[::1]:${UDP_PORT}`);
+      await using peer = await Peer.open('::1');
+      const text = options('UDP')
+        .toString()
+        .replace('UDP 127.0.0.1;rport', `UDP ${sentBy}`)
+        .replaceAll('127.0.0.1', '[::1]');
+      peer.send(Buffer.from(text), UDP_PORT);
+      const final = await peer.final().finally(() => engine.close());
+      assert.equal(final.status, 200);
+      assert.equal(final.get('via'), `SIP/2.0/UDP ${sentBy};branch=z9hG4bKping${pings};${noted}=${peer.port}`);
+    });
+  }
+});
+
 describe('bytes that come in pieces, or too many of them', function () {
   this.timeout(10_000);
   let engine: Engine;
@@ -275,11 +295,15 @@ class Peer implements AsyncDisposable {
     socket.on('message', (bytes) => void this.messages.push(new Answer(bytes.toString())));
   }
 
-  static async open(): Promise<Peer> {
-    const socket = createSocket('udp4');
-    socket.bind(0, '127.0.0.1');
+  static async open(address = '127.0.0.1'): Promise<Peer> {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.bind(0, address);
     await once(socket, 'listening');
     return new Peer(socket);
+  }
+
+  get port(): number {
+    return this.#socket.address().port;
   }
 
   get others(): number {
@@ -287,7 +311,7 @@ class Peer implements AsyncDisposable {
   }
 
   send(bytes: Buffer, port: number): void {
-    this.#socket.send(bytes, port, '127.0.0.1');
+    this.#socket.send(bytes, port, this.#socket.address().address);
   }
 
   final(which: (message: Answer) => boolean = () => true): Promise<Answer> {
