@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import type { Params } from './list.ts';
 
 /**
- * A SIP or SIPS URI (RFC 3261 §19.1). `user` is unescaped; `host` is lower case, IPv6 in brackets.
+ * A SIP or SIPS URI (RFC 3261 §19.1). `user` is unescaped; `host` is lower case, IPv6 in brackets and in the form of RFC 5952.
  * `port` is undefined when it is not written: that is not the same as 5060 (§19.1.4).
  */
 export interface SipUri {
@@ -73,7 +73,8 @@ function hostOf(written: string): string | undefined {
   const address = written.slice(1, -1).replace(':::', '::');
   const zone = address.indexOf('%25');
   if (!isIPv6(zone < 0 ? address : address.slice(0, zone))) return undefined;
-  return `[${address.toLowerCase()}]`;
+  // One text for one address (RFC 5952), so that hosts can be compared; what ends in IPv4 keeps its dots.
+  return zone < 0 && !address.includes('.') ? new URL(`http://[${address}]`).hostname : `[${address.toLowerCase()}]`;
 }
 
 /** URI parameters know no quotes. */

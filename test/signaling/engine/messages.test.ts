@@ -99,6 +99,9 @@ describe('SIP messages', () => {
     ['sips:a%20b@[::1]:5061;transport=tls', 'a b', '[::1]', 5061],
     ['sip:+1-555;ext=2@192.0.2.1', '+1-555;ext=2', '192.0.2.1', undefined],
     ['sip:192.0.2.1:99', undefined, '192.0.2.1', 99],
+    ['sip:a@[2001:DB8:0:0:0:0:0:01]', 'a', '[2001:db8::1]', undefined],
+    ['sip:a@[::ffff:192.0.2.1]:5060', 'a', '[::ffff:192.0.2.1]', 5060],
+    ['sip:a@[fe80::1%25eth0]', 'a', '[fe80::1%25eth0]', undefined],
   ] as const) {
     it(`reads ${text}`, () => {
       const uri = parseUri(text);
@@ -112,7 +115,17 @@ describe('SIP messages', () => {
     assert.equal(uri && formatUri(uri), text);
   });
 
-  for (const text of ['tel:+1', 'sip:', 'sip:@host', 'sip:a@b:99999', 'sip:a@b c']) {
+  for (const text of [
+    'sip:[1::2::3]',
+    'sip:[192.0.2.1]',
+    'sip:2001:db8::10',
+    'sip:a@[2001:db8::1',
+    'tel:+1',
+    'sip:',
+    'sip:@host',
+    'sip:a@b:99999',
+    'sip:a@b c',
+  ]) {
     it(`does not read ${text}`, () => assert.equal(parseUri(text), undefined));
   }
 });
