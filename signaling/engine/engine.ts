@@ -4,7 +4,15 @@ import type { Private } from '../../vocabulary/mod.ts';
 import { attachInProcess, ControlServer, type AppLink } from './control/mod.ts';
 import { appGone, createCore, randomIds, receive, receiveCommand, receiveMalformed, type Core } from './core/mod.ts';
 import type { CorePolicy } from './core/mod.ts';
-import { createTransports, Resolver, type Flow, type TransportSet } from './io/mod.ts';
+import {
+  createTransports,
+  Resolver,
+  type Flow,
+  type ResolverOptions,
+  type TlsOptions,
+  type TransportLimits,
+  type TransportSet,
+} from './io/mod.ts';
 import type { Message } from './message/mod.ts';
 
 /** What version drachtio-srf is told; it reads the numbers to see what the server can do. */
@@ -14,7 +22,7 @@ export interface EngineOptions {
   /** `udp:127.0.0.1:5060`, and tcp, tls, ws, wss. */
   readonly listen: readonly string[];
   readonly publicAddress?: string | undefined;
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: TlsOptions | undefined;
   /** PEM of CAs that are trusted beside the system's when the engine connects by TLS. */
   readonly ca?: string | undefined;
   /** The control port for applications that connect from outside; it always wants the secret. */
@@ -24,11 +32,14 @@ export interface EngineOptions {
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   /** A connection is gone; what was registered over it cannot be reached any more. */
   readonly onFlowClosed?: ((flow: { protocol: string; address: string; port: number }) => void) | undefined;
+  /** Finding targets: DNS servers, and who gets large requests over UDP. */
+  readonly targets?: Pick<ResolverOptions, 'servers' | 'hostsFile' | 'random' | 'oversized' | 'udpOnly'> | undefined;
+  /** Flow tokens are signed with it; the nodes of a PoP share it. */
+  readonly flowTokenKey?: Uint8Array | undefined;
   readonly limits?: {
     readonly transactions?: number;
-    readonly connections?: number;
     readonly registeredFlows?: number;
-  };
+  } & Partial<TransportLimits>;
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
@@ -41,6 +52,7 @@ export interface EngineStats {
   readonly challenged: number;
   readonly refused: number;
   readonly transport: ReturnType<TransportSet['stats']>;
+  readonly targets: ReturnType<Resolver['stats']>;
 }
 
 /** The SIP engine of one node. It owns its sockets, timers and the links of its applications until `close`. */
@@ -65,7 +77,7 @@ export class Engine {
     const core = createCore({
       policy: { challenge: options.challenge, orphanRequests: options.orphanRequests ?? 'reject' },
       transports: () => held.transports as TransportSet,
-      resolver: new Resolver(now),
+      resolver: new Resolver({ now, listeners: () => held.transports?.listeners ?? [], ...options.targets }),
       ids: randomIds,
       limits: {
         transactions: options.limits?.transactions ?? 100_000,
@@ -87,7 +99,8 @@ export class Engine {
       publicAddress: options.publicAddress,
       tls: options.tls,
       ca: options.ca,
-      limits: options.limits?.connections === undefined ? {} : { connections: options.limits.connections },
+      limits: options.limits ?? {},
+      flowTokenKey: options.flowTokenKey,
       onHttpRequest: options.onHttpRequest,
       now,
       events: {
@@ -143,6 +156,7 @@ export class Engine {
       registeredFlows: registeredFlows.size,
       ...counters,
       transport: this.#transports.stats(),
+      targets: this.#core.resolver.stats(),
     };
   }
 
@@ -162,6 +176,7 @@ export class Engine {
     this.#core.apps.closeAll();
     await this.#control?.close();
     this.#core.layer.close();
+    this.#core.resolver.close();
     await this.#transports.close();
   }
 

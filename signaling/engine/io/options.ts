@@ -8,40 +8,78 @@ export interface TransportOptions {
   readonly listen: readonly string[];
   /** Written into Via, Contact and Record-Route in place of the bound address. */
   readonly publicAddress?: string | undefined;
-  /** PEM; required for tls and wss. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
-  /** PEM of CAs that are trusted beside the system's when we connect by TLS. */
+  readonly tls?: TlsOptions | undefined;
+  /** PEM of CAs that are trusted beside the system's when we connect by TLS, and for certificates of clients. */
   readonly ca?: string | undefined;
   readonly limits?: Partial<TransportLimits>;
   readonly events: TransportEvents;
   /** Requests on ws and wss listeners that are not WebSocket upgrades. Without it they get 404. */
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
+  /** Flow tokens (RFC 5626 §5.2) are signed with it; random when absent: then they end with the process. */
+  readonly flowTokenKey?: Uint8Array | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
+}
+
+export interface TlsOptions {
+  /** PEM; required for tls and wss. */
+  readonly cert: string;
+  readonly key: string;
+  /** Ask tls clients for a certificate: who shows one of a trusted CA can have its connection reused (RFC 5923). Default false. */
+  readonly askClients?: boolean | undefined;
+  /** Trust `ca` alone, not the system's. Default false. */
+  readonly ownCaOnly?: boolean | undefined;
 }
 
 export interface TransportLimits {
   /** Open connections over all listeners; a further one is closed at once. */
   readonly connections: number;
+  /** Of one IPv4 address or IPv6 /64. An office behind one address has thousands of softphones. Half of `connections` by default. */
+  readonly connectionsPerAddress: number;
+  /** New TLS connections, with two seconds' worth at once. */
+  readonly handshakesPerSecond: number;
+  readonly handshakesPerSecondPerAddress: number;
+  /** For the TLS handshake, and again for the HTTP upgrade. */
+  readonly handshakeMs: number;
   /** UDP flows that are remembered; the least recently used one goes. */
   readonly udpFlows: number;
   /** Bytes that may wait on one connection before it is given up. */
   readonly queueBytes: number;
+  /** Bytes that may wait on one UDP socket; beyond them datagrams are dropped. */
+  readonly udpQueueBytes: number;
   /** A connection that has not said anything valid for this long is closed. */
   readonly firstMessageMs: number;
+  /** From the first byte of a message or WebSocket frame to its last. */
+  readonly messageMs: number;
   readonly connectMs: number;
+  /** For what is still to be sent on a connection that is being closed. */
+  readonly closeMs: number;
   /** Between WebSocket pings; a peer that misses two is gone. */
   readonly wsPingMs: number;
 }
 
 export const DEFAULT_LIMITS: TransportLimits = {
   connections: 15_000,
+  connectionsPerAddress: 7_500,
+  handshakesPerSecond: 1_500,
+  handshakesPerSecondPerAddress: 1_000,
+  handshakeMs: 5_000,
   udpFlows: 100_000,
-  queueBytes: 1_048_576,
-  firstMessageMs: 32_000,
+  queueBytes: 262_144,
+  udpQueueBytes: 8 << 20,
+  firstMessageMs: 60_000,
+  messageMs: 10_000,
   connectMs: 4_000,
+  closeMs: 2_000,
   wsPingMs: 25_000,
 };
+
+/** What was not said is as in {@link DEFAULT_LIMITS}; half of fewer connections is fewer too. */
+export function limitsFrom(given: Partial<TransportLimits> | undefined): TransportLimits {
+  const limits = { ...DEFAULT_LIMITS, ...given };
+  if (given?.connections === undefined || given.connectionsPerAddress !== undefined) return limits;
+  return { ...limits, connectionsPerAddress: Math.ceil(given.connections / 2) };
+}
 
 export function parseListen(text: string): { protocol: Protocol; address: string; port: number } {
   const match = /^(udp|tcp|tls|ws|wss):(.+)$/.exec(text);
