@@ -42,12 +42,13 @@ export async function outsideWay(core: Core, uri: string): Promise<Way> {
   if (!parsed) return none('Bad Next Hop');
   const named = flowByToken(core, parsed);
   if (named) return named;
-  const protocol = protocolOf(parsed);
-  // A WebSocket client cannot be called at any address: there is its connection, or nothing (RFC 7118 §5).
-  if (parsed.host.endsWith('.invalid') || protocol === 'ws' || protocol === 'wss') return gone;
+  if (parsed.host.endsWith('.invalid')) return gone;
   const targets = await core.resolver.resolve(parsed);
   if (targets.length === 0) return none('DNS Error');
-  return firstReachable(core, targets);
+  const way = await firstReachable(core, targets);
+  // A WebSocket client cannot be called at any address: there is its connection, or nothing (RFC 7118 §5).
+  const protocol = protocolOf(parsed);
+  return 'error' in way && (protocol === 'ws' || protocol === 'wss') ? gone : way;
 }
 
 export async function firstReachable(core: Core, targets: readonly Target[]): Promise<Way> {

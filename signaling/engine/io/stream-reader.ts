@@ -35,10 +35,11 @@ export class StreamReader {
 
   #takeSip(chunk: Buffer): void {
     const { incomplete, silent } = this.#hub;
+    let pinged = false;
     for (const frame of this.#framer.push(chunk)) {
       if (frame.type === 'ping' || (frame.type === 'pong' && this.#halfPing)) {
         this.#halfPing = false;
-        this.#write(PONG);
+        pinged = true;
         continue;
       }
       this.#halfPing = frame.type === 'pong';
@@ -52,6 +53,8 @@ export class StreamReader {
         if (frame.fatal) this.#flow.destroy('unreadable', frame.failure.reason);
       }
     }
+    // A keep-alive comes alone: for what comes by the thousand, one answer a piece of the stream is enough.
+    if (pinged) this.#write(PONG);
   }
 
   /** Answers Binding requests at the beginning of the bytes; gives back what is SIP. */
@@ -59,6 +62,7 @@ export class StreamReader {
     if (this.#stun === undefined && (this.#framer.pendingBytes > 0 || (chunk[0] ?? 0xff) > 3)) return chunk;
     let bytes = this.#stun ? Buffer.concat([this.#stun, chunk]) : chunk;
     this.#stun = undefined;
+    const answers: Buffer[] = [];
     while (bytes.length > 0 && (bytes[0] as number) <= 3) {
       const length = bytes.length < STUN_HEADER ? STUN_HEADER : stunLength(bytes);
       if (length === undefined || length > MAX_STUN) {
@@ -67,13 +71,15 @@ export class StreamReader {
       }
       if (bytes.length < length) {
         this.#stun = Buffer.from(bytes);
-        return bytes.subarray(bytes.length);
+        bytes = bytes.subarray(bytes.length);
+        break;
       }
       const { address, port } = this.#flow.remote;
       const answer = answerStunBinding(bytes.subarray(0, length), address, port);
-      if (answer) this.#write(answer);
+      if (answer) answers.push(answer);
       bytes = bytes.subarray(length);
     }
+    if (answers.length > 0) this.#write(Buffer.concat(answers));
     return bytes;
   }
 }

@@ -36,6 +36,7 @@ export class WebSocketTransport {
       noServer: true,
       maxPayload: LIMITS.messageBytes,
       perMessageDeflate: false,
+      autoPong: false,
       handleProtocols: (offered) => (offered.has('sip') ? 'sip' : false),
     });
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -123,9 +124,9 @@ export class WebSocketTransport {
       began: () => hub.incomplete.start(flow),
       ended: () => hub.incomplete.clear(flow),
     });
-    webSocket.on('ping', () => {
-      // ws answers by itself; who never reads the answers gets no more of them.
+    webSocket.on('ping', (data) => {
       if (webSocket.bufferedAmount > hub.limits.queueBytes) hub.overflow(flow);
+      else if (webSocket.readyState === webSocket.OPEN) webSocket.pong(data);
     });
     webSocket.on('pong', () => this.#missed.set(webSocket, 0));
     webSocket.on('message', (data) => this.#received(webSocket, flow, data as Buffer));
