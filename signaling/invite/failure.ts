@@ -30,7 +30,7 @@ function passOn(status: number, reason: string, cause: string | undefined, what:
   if (status === 401 || status === 407) return as(502, 'Credentials Refused Beyond');
   if (status >= 300 && status < 400) return as(480);
   // An agent's device that cannot be reached is an agent who is away, not a failure of this server.
-  if (what === 'agent' && (status === 408 || status === 503)) return as(480);
+  if (what === 'agent' && (status === 408 || status === 430 || status === 503)) return as(480);
   return { status, ...(reason === '' ? {} : { reason }), ...(headers ? { headers } : {}) };
 }
 

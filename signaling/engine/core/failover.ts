@@ -1,23 +1,11 @@
 import type { Flow, Target, TargetFailure } from '../io/mod.ts';
 import type { SipMessage } from '../message/mod.ts';
 import type { Core } from './context.ts';
-import { firstReachable, type Way } from './ways.ts';
 
 /**
- * What is left to try when a client transaction has failed on its flow (RFC 3263 §4.3): the caller sends the same request
- * with a new branch. `undefined`: nothing is left, and the failure is the answer. Notes the failure on the down-list.
+ * What is worth trying after a client transaction has failed on its flow (RFC 3263 §4.3), with the same request and a new
+ * branch; empty: the failure is the answer. Notes the failure on the down-list.
  */
-export async function nextWay(
-  core: Core,
-  failed: Flow,
-  why: TargetFailure,
-  rest: readonly Target[],
-): Promise<Way | undefined> {
-  const left = noteFailure(core, failed, why, rest);
-  return left.length === 0 ? undefined : firstReachable(core, left);
-}
-
-/** The part of {@link nextWay} that does not wait: the targets that are worth trying after this failure. */
 export function noteFailure(core: Core, failed: Flow, why: TargetFailure, rest: readonly Target[]): readonly Target[] {
   const place = { protocol: failed.protocol, ...failed.remote };
   core.resolver.failed(place, why);

@@ -74,12 +74,17 @@ export class Hub {
     this.options.events.closed(flow, reason);
   }
 
-  /** An open connection that leads there and, for TLS, to a peer that has shown itself to be it (RFC 5922 §7, RFC 5923 §9). */
+  /**
+   * An open connection that leads there. For TLS it must be to a peer that has shown itself to be who is called (RFC 5922
+   * §7, RFC 5923 §9), unless that is an address: then it is what has come from there.
+   */
   existing(target: Target): ConnectionFlow | undefined {
     const flow = this.#byPeer.get(targetKey(target));
-    if (!flow || flow.closed || flow.protocol !== 'tls') return flow?.closed === true ? undefined : flow;
-    const name = target.serverName ?? target.address;
-    return flow.identity && speaksFor(flow.identity, name) ? flow : undefined;
+    if (!flow || flow.closed) return undefined;
+    if (flow.protocol !== 'tls') return flow;
+    const { serverName = target.address } = target;
+    if (flow.identity && speaksFor(flow.identity, serverName)) return flow;
+    return !flow.outgoing && serverName === flow.remote.address ? flow : undefined;
   }
 
   message(message: Message, flow: FlowHandle): void {

@@ -8,7 +8,7 @@ import { sendRequest } from '../../../signaling/engine/core/outbound.ts';
 import { createCore, randomIds, receive, type Core } from '../../../signaling/engine/core/mod.ts';
 import { Resolver, TransportError, type Flow, type Target, type Transports } from '../../../signaling/engine/io/mod.ts';
 import { Message, parseMessage } from '../../../signaling/engine/message/mod.ts';
-import { responseTo } from '../../support/sip-peer.ts';
+import { responseTo } from '../../support/scripted-peer.ts';
 
 const OURS = { address: '192.0.2.100', port: 5060 };
 const listenerOf = (protocol: 'udp' | 'tcp') => ({ protocol, bound: OURS, external: OURS });

@@ -8,7 +8,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
 import { Engine, type EngineOptions } from '../../../signaling/engine/mod.ts';
 import { asSipApp, type Req, type Res } from '../../../signaling/srf.ts';
 import { a, aaaa, cname, DnsServer, naptr, srv } from '../../support/dns-server.ts';
-import { SipPeer } from '../../support/sip-peer.ts';
+import { SipPeer } from '../../support/scripted-peer.ts';
 import { until } from '../../support/until.ts';
 
 const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';

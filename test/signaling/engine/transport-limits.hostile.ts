@@ -14,7 +14,7 @@ import {
   type TransportSet,
 } from '../../../signaling/engine/io/mod.ts';
 import { TestCa, type Certificate } from '../../support/certificates.ts';
-import { requestText, StreamClient } from '../../support/sip-peer.ts';
+import { requestText, StreamClient } from '../../support/scripted-peer.ts';
 import { until } from '../../support/until.ts';
 
 const ALL = ['udp', 'tcp', 'tls', 'ws', 'wss'].map((protocol) => `${protocol}:127.0.0.1:0`);

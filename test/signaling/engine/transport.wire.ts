@@ -14,7 +14,7 @@ import type { TransportOptions } from '../../../signaling/engine/io/mod.ts';
 import { Engine, type EngineOptions } from '../../../signaling/engine/mod.ts';
 import { asSipApp, type Req, type Res } from '../../../signaling/srf.ts';
 import { TestCa, type Certificate } from '../../support/certificates.ts';
-import { requestText, SipPeer, StreamClient } from '../../support/sip-peer.ts';
+import { requestText, SipPeer, StreamClient } from '../../support/scripted-peer.ts';
 import { until } from '../../support/until.ts';
 
 const ALL = ['udp', 'tcp', 'tls', 'ws', 'wss'].map((protocol) => `${protocol}:127.0.0.1:0`);
@@ -268,6 +268,16 @@ describe('transports', function () {
       await client.until(/OPTIONS sip:bob@peer\.test:5999/);
       // The certificate says nothing about the other name.
       assert.equal(await ask(srf, 'sip:bob@other.test:5999;transport=tls'), 503);
+    });
+
+    it('reaches a phone that has connected by the address that it has connected from', async () => {
+      const { engine: made, srf } = await engine();
+      await using client = await tlsClient(portOf(made, 'tls'));
+      client.socket.write(requestText('OPTIONS', 'TLS phone.invalid'));
+      await client.until(/SIP\/2\.0 200/);
+      const { localPort } = client.socket;
+      void ask(srf, `sip:bob@127.0.0.1:${localPort};transport=tls`).catch(() => undefined);
+      await client.until(/OPTIONS sip:bob@127/);
     });
 
     it('does not believe alias without a certificate, of a stranger, or for another name', async () => {
