@@ -3,6 +3,7 @@ import type { EngineConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
 import type { Role } from './role.ts';
 import { secretFromFile } from './secrets.ts';
+import { transportOptions } from './transport-options.ts';
 
 /** The SIP engine without an application of ours: drachtio applications connect to its control port. */
 export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise<Role> {
@@ -13,6 +14,7 @@ export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise
     listen: config.sip,
     publicAddress: config.publicAddress ?? deps.publicAddress,
     control: { listen: config.control, secret },
+    ...transportOptions(config.transport, {}),
     onError: (error) => deps.log.error({ err: error }, 'a message could not be handled'),
   });
   return {

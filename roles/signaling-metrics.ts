@@ -3,6 +3,7 @@ import type { Engine } from '../signaling/engine/mod.ts';
 import type { CallTable } from '../signaling/invite/mod.ts';
 import type { MediaNg } from '../signaling/media-ng/mod.ts';
 import type { Bindings } from '../signaling/register/mod.ts';
+import { registerTransportMetrics } from './transport-metrics.ts';
 
 /** The metrics of a signaling node; gauges are read when somebody asks. */
 export function registerSignalingMetrics(
@@ -11,6 +12,7 @@ export function registerSignalingMetrics(
 ) {
   const { engine, bindings, calls, media } = parts;
   const registers = [register];
+  registerTransportMetrics(register, engine);
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,

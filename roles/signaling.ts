@@ -19,6 +19,7 @@ import type { Role } from './role.ts';
 import { nonceSecret, secretFromFile } from './secrets.ts';
 import { registerSignalingMetrics } from './signaling-metrics.ts';
 import { ensureCertificate, type NodeCertificate } from './tls.ts';
+import { transportOptions } from './transport-options.ts';
 
 const PAGE = new URL('../console/dist', import.meta.url).pathname;
 
@@ -121,10 +122,11 @@ async function start(
   });
   closers.push(() => media.close());
 
+  const { transactions, connections } = config.limits;
   const engine = await Engine.open({
     listen: config.sip,
     publicAddress: external,
-    ...(tls ? { tls: { cert: tls.cert, key: tls.key }, ca: tls.ca } : {}),
+    ...transportOptions(config.transport, { transactions, connections }, tls),
     ...(config.control ? { control: { listen: config.control.listen, secret: controlSecret(config.control) } } : {}),
     challenge: (request, source, now) => guard.challenge(request, source, now),
     orphanRequests: 'deliver',
@@ -133,7 +135,6 @@ async function start(
       const dropped = bindings.flowClosed(flow);
       if (dropped > 0) log.debug({ ...flow, dropped }, 'connection closed: its bindings are gone');
     },
-    limits: { transactions: config.limits.transactions, connections: config.limits.connections },
     onError: (error) => log.error({ err: error }, 'a message could not be handled'),
   });
   closers.push(() => engine.close());

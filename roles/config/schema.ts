@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseHostPort, Private } from '../../vocabulary/mod.ts';
+import { transportSchema } from './transport-schema.ts';
 
 /**
  * The one configuration schema of all roles. `causeway up` fills it with embedded defaults; a single role reads
@@ -113,6 +114,7 @@ export const signalingSchema = z.strictObject({
   control: z
     .strictObject({ listen: hostPort('127.0.0.1:9022'), secret: secret.optional(), secretFile: z.string().optional() })
     .optional(),
+  transport: transportSchema,
   limits: z
     .strictObject({
       bindings: z.int().default(100_000),
@@ -197,6 +199,7 @@ export const engineSchema = z.strictObject({
   control: hostPort('127.0.0.1:9022'),
   secretFile: z.string().optional(),
   publicAddress: z.string().optional(),
+  transport: transportSchema,
 });
 
 export const gatewaySimSchema = z.strictObject({

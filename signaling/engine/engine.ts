@@ -34,6 +34,8 @@ export interface EngineOptions {
   readonly onFlowClosed?: ((flow: { protocol: string; address: string; port: number }) => void) | undefined;
   /** Finding targets: DNS servers, and who gets large requests over UDP. */
   readonly targets?: Pick<ResolverOptions, 'servers' | 'hostsFile' | 'random' | 'oversized' | 'udpOnly'> | undefined;
+  /** Whom the limits of one address do not hold for: edge proxies. `192.0.2.1`, `2001:db8::/64`. */
+  readonly exempt?: readonly string[] | undefined;
   /** Flow tokens are signed with it; the nodes of a PoP share it. */
   readonly flowTokenKey?: Uint8Array | undefined;
   readonly limits?: {
@@ -100,6 +102,7 @@ export class Engine {
       tls: options.tls,
       ca: options.ca,
       limits: options.limits ?? {},
+      exempt: options.exempt,
       flowTokenKey: options.flowTokenKey,
       onHttpRequest: options.onHttpRequest,
       now,

@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { BlockList, isIPv6 } from 'node:net';
 
 /** Why a connection is not taken. */
 export type Refusal = 'connections' | 'per-address' | 'handshakes' | 'handshakes-per-address';
@@ -10,6 +10,8 @@ export interface AdmissionLimits {
   readonly handshakesPerSecondPerAddress: number;
 }
 
+/** Seconds' worth of handshakes that may come at once: phones of a node that has died come together. */
+const BURST_SECONDS = { all: 4, address: 10 } as const;
 /** Addresses whose rate is remembered; the one that was heard of longest ago goes, and starts anew with a full bucket. */
 const MAX_SOURCES = 20_000;
 
@@ -19,18 +21,24 @@ interface Bucket {
 }
 
 /**
- * Which connections may come in: how many, from where, and how many TLS handshakes a second (token buckets that hold two
- * seconds' worth). Decided before a byte is read: a refusal costs microseconds, a handshake a millisecond or two.
+ * Which connections may come in: how many, from where, and how many TLS handshakes a second (token buckets). Decided before a byte is read: a refusal costs microseconds, a handshake a millisecond or two.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #byAddress = new Map<string, number>();
   readonly #all: Bucket = { tokens: -1, at: 0 };
   readonly #sources = new Map<string, Bucket>();
+  readonly #exempt = new BlockList();
   #connections = 0;
 
-  constructor(limits: AdmissionLimits) {
+  /** `exempt`: addresses and networks (`192.0.2.0/24`) that only the number of all connections bounds: edge proxies. */
+  constructor(limits: AdmissionLimits, exempt: readonly string[] = []) {
     this.#limits = limits;
+    for (const text of exempt) {
+      const [address = '', prefix] = text.split('/');
+      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+      this.#exempt.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family);
+    }
   }
 
   get connections(): number {
@@ -48,11 +56,10 @@ export class Admission {
     const key = sourceKey(address);
     const held = this.#byAddress.get(key) ?? 0;
     if (this.#connections >= limits.connections) return 'connections';
-    if (held >= limits.connectionsPerAddress) return 'per-address';
-    if (secure) {
-      // A source that is past its own rate takes nothing from the others'.
-      if (!take(this.#bucketOf(key, now), limits.handshakesPerSecondPerAddress, now)) return 'handshakes-per-address';
-      if (!take(this.#all, limits.handshakesPerSecond, now)) return 'handshakes';
+    if (!this.#exempt.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) {
+      if (held >= limits.connectionsPerAddress) return 'per-address';
+      const refusal = secure ? this.#handshake(key, now) : undefined;
+      if (refusal !== undefined) return refusal;
     }
     this.#connections++;
     this.#byAddress.set(key, held + 1);
@@ -67,6 +74,14 @@ export class Admission {
     else this.#byAddress.delete(key);
   }
 
+  #handshake(key: string, now: number): Refusal | undefined {
+    const { handshakesPerSecond, handshakesPerSecondPerAddress } = this.#limits;
+    // A source that is past its own rate takes nothing from the others'.
+    const own = this.#bucketOf(key, now);
+    if (!take(own, handshakesPerSecondPerAddress, BURST_SECONDS.address, now)) return 'handshakes-per-address';
+    return take(this.#all, handshakesPerSecond, BURST_SECONDS.all, now) ? undefined : 'handshakes';
+  }
+
   #bucketOf(key: string, now: number): Bucket {
     const bucket = this.#sources.get(key) ?? { tokens: -1, at: now };
     this.#sources.delete(key);
@@ -76,8 +91,8 @@ export class Admission {
   }
 }
 
-function take(bucket: Bucket, perSecond: number, now: number): boolean {
-  const most = perSecond * 2;
+function take(bucket: Bucket, perSecond: number, burstSeconds: number, now: number): boolean {
+  const most = perSecond * burstSeconds;
   if (bucket.tokens < 0) bucket.tokens = most;
   else bucket.tokens = Math.min(most, bucket.tokens + ((now - bucket.at) / 1000) * perSecond);
   bucket.at = now;

@@ -45,7 +45,7 @@ export class Hub {
   constructor(options: TransportOptions, limits: TransportLimits) {
     this.options = options;
     this.limits = limits;
-    this.admission = new Admission(limits);
+    this.admission = new Admission(limits, options.exempt);
     const { now } = options;
     this.handshakes = new Deadlines(limits.handshakeMs, now, (socket) => {
       this.gaveUp['slow-handshake']++;

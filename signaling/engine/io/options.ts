@@ -12,6 +12,8 @@ export interface TransportOptions {
   /** PEM of CAs that are trusted beside the system's when we connect by TLS, and for certificates of clients. */
   readonly ca?: string | undefined;
   readonly limits?: Partial<TransportLimits>;
+  /** Addresses and networks that the limits of one address do not hold for: edge proxies. `192.0.2.1`, `2001:db8::/64`. */
+  readonly exempt?: readonly string[] | undefined;
   readonly events: TransportEvents;
   /** Requests on ws and wss listeners that are not WebSocket upgrades. Without it they get 404. */
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
@@ -34,10 +36,11 @@ export interface TlsOptions {
 export interface TransportLimits {
   /** Open connections over all listeners; a further one is closed at once. */
   readonly connections: number;
-  /** Of one IPv4 address or IPv6 /64. An office behind one address has thousands of softphones. Half of `connections` by default. */
+  /** Of one IPv4 address or IPv6 /64. An office behind one address may have thousands of softphones. */
   readonly connectionsPerAddress: number;
-  /** New TLS connections, with two seconds' worth at once. */
+  /** New TLS connections, with four seconds' worth at once. */
   readonly handshakesPerSecond: number;
+  /** The same of one address, with ten seconds' worth at once. */
   readonly handshakesPerSecondPerAddress: number;
   /** For the TLS handshake, and again for the HTTP upgrade. */
   readonly handshakeMs: number;
@@ -60,9 +63,9 @@ export interface TransportLimits {
 
 export const DEFAULT_LIMITS: TransportLimits = {
   connections: 15_000,
-  connectionsPerAddress: 7_500,
-  handshakesPerSecond: 1_500,
-  handshakesPerSecondPerAddress: 1_000,
+  connectionsPerAddress: 2_000,
+  handshakesPerSecond: 1_000,
+  handshakesPerSecondPerAddress: 200,
   handshakeMs: 5_000,
   udpFlows: 100_000,
   queueBytes: 262_144,
@@ -73,13 +76,6 @@ export const DEFAULT_LIMITS: TransportLimits = {
   closeMs: 2_000,
   wsPingMs: 25_000,
 };
-
-/** What was not said is as in {@link DEFAULT_LIMITS}; half of fewer connections is fewer too. */
-export function limitsFrom(given: Partial<TransportLimits> | undefined): TransportLimits {
-  const limits = { ...DEFAULT_LIMITS, ...given };
-  if (given?.connections === undefined || given.connectionsPerAddress !== undefined) return limits;
-  return { ...limits, connectionsPerAddress: Math.ceil(given.connections / 2) };
-}
 
 export function parseListen(text: string): { protocol: Protocol; address: string; port: number } {
   const match = /^(udp|tcp|tls|ws|wss):(.+)$/.exec(text);

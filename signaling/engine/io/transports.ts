@@ -5,7 +5,7 @@ import { FlowHandle, type CloseCause, type ConnectionFlow } from './flow-handle.
 import { readToken, tokenOf } from './flow-token.ts';
 import { TransportError, type Flow, type Listener, type Target, type Transports } from './flow.ts';
 import { Hub } from './hub.ts';
-import { limitsFrom, parseListen, type TransportOptions } from './options.ts';
+import { DEFAULT_LIMITS, parseListen, type TransportOptions } from './options.ts';
 import { StreamTransport } from './stream.ts';
 import { UdpTransport } from './udp.ts';
 import { WebSocketTransport } from './websocket.ts';
@@ -144,7 +144,7 @@ function sameScope(bound: string, target: string): boolean {
 
 /** Opens every listener, or none: when one fails the others are closed again. */
 export async function createTransports(options: TransportOptions): Promise<TransportSet> {
-  const transports = new TransportSet(new Hub(options, limitsFrom(options.limits)));
+  const transports = new TransportSet(new Hub(options, { ...DEFAULT_LIMITS, ...options.limits }));
   try {
     await transports.open(options.listen);
     return transports;

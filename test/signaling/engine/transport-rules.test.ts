@@ -66,13 +66,30 @@ describe('who may connect', () => {
   });
 
   it('holds the rate of handshakes of a source without taking from that of all', () => {
-    const admission = new Admission({ ...limits, connections: 1000, connectionsPerAddress: 1000 });
-    const verdicts = (address: string, count: number, now: number) =>
-      Array.from({ length: count }, () => admission.admit(address, true, now) ?? 'in').filter((text) => text !== 'in');
-    assert.deepEqual(verdicts('192.0.2.1', 6, 0), ['handshakes-per-address', 'handshakes-per-address']);
-    assert.deepEqual(verdicts('192.0.2.2', 4, 0), []);
-    assert.deepEqual(verdicts('192.0.2.3', 1, 0), ['handshakes']);
-    assert.deepEqual(verdicts('192.0.2.1', 3, 1000), ['handshakes-per-address']);
+    const rates = { handshakesPerSecond: 10, handshakesPerSecondPerAddress: 2 };
+    const admission = new Admission({ connections: 1000, connectionsPerAddress: 1000, ...rates });
+    /** How many get in, and why the others do not. */
+    const verdicts = (address: string, count: number, now: number) => {
+      const all = Array.from({ length: count }, () => admission.admit(address, true, now) ?? 'in');
+      return [all.filter((text) => text === 'in').length, ...new Set(all.filter((text) => text !== 'in'))];
+    };
+    // Ten seconds' worth of one address at once, four of all.
+    assert.deepEqual(verdicts('192.0.2.1', 30, 0), [20, 'handshakes-per-address']);
+    assert.deepEqual(verdicts('192.0.2.2', 15, 0), [15]);
+    assert.deepEqual(verdicts('192.0.2.3', 10, 0), [5, 'handshakes']);
+    assert.deepEqual(verdicts('192.0.2.1', 4, 1000), [2, 'handshakes-per-address']);
+    assert.deepEqual(verdicts('192.0.2.3', 10, 1000), [8, 'handshakes']);
+    assert.equal(admission.admit('192.0.2.3', false, 1000), undefined);
+  });
+
+  it('exempts edge proxies from the limits of one address, not from that of all', () => {
+    const admission = new Admission({ ...limits, connectionsPerAddress: 1 }, ['192.0.2.0/24', '2001:db8::1']);
+    for (let i = 0; i < 2; i++) {
+      assert.equal(admission.admit('192.0.2.9', true, 0), undefined);
+      assert.equal(admission.admit('2001:db8::1', true, 0), undefined);
+    }
+    assert.equal(admission.admit('198.51.100.1', false, 0), undefined);
+    assert.equal(admission.admit('192.0.2.9', false, 0), 'connections');
   });
 
   it('counts an IPv6 network of 64 bits as one', () => {
