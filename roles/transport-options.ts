@@ -11,8 +11,12 @@ export function transportOptions(
   const more = config.caFile === undefined ? '' : secretFromFile('transport.caFile', config.caFile).reveal();
   const ca = [certificate?.ca ?? '', more].filter((pem) => pem !== '').join('\n');
   const { askForCertificates: askClients, ownCaOnly } = config;
+  const domains = config.certificates.map(({ domain, certFile, keyFile }, index) => {
+    const read = (key: string, file: string) => secretFromFile(`transport.certificates.${index}.${key}`, file).reveal();
+    return { domain, cert: read('certFile', certFile), key: read('keyFile', keyFile) };
+  });
   return {
-    ...(certificate && { tls: { cert: certificate.cert, key: certificate.key, askClients, ownCaOnly } }),
+    ...(certificate && { tls: { cert: certificate.cert, key: certificate.key, askClients, ownCaOnly, domains } }),
     ...(ca !== '' && { ca }),
     targets: { servers: config.dnsServers, oversized: config.oversizedUdp, udpOnly: config.udpOnlyPeers },
     exempt: config.exempt,
@@ -24,6 +28,7 @@ export function transportOptions(
       handshakeMs: config.handshakeSeconds * 1000,
       messageMs: config.messageSeconds * 1000,
       firstMessageMs: config.firstMessageSeconds * 1000,
+      keepAliveMs: config.keepAliveSeconds * 1000,
       wsPingMs: config.pingSeconds * 1000,
       udpFlows: config.udpPeers,
       queueBytes: config.queueBytes,

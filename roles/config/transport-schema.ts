@@ -32,6 +32,11 @@ export const transportSchema = z
     ownCaOnly: z.boolean().default(false),
     /** Ask TLS peers for a certificate; who shows a good one can have its connection reused (RFC 5923). */
     askForCertificates: z.boolean().default(false),
+    /** Certificates for further domains of ours: PEM files. Others get that of `tls`. */
+    certificates: z
+      .array(z.strictObject({ domain: z.string().min(1), certFile: z.string(), keyFile: z.string() }))
+      .max(1000)
+      .default([]),
     /** Open connections of one address (IPv6: /64). */
     connectionsPerAddress: z.int().min(1).default(2000),
     /** New TLS connections, with four seconds' worth at once. */
@@ -50,6 +55,8 @@ export const transportSchema = z
     messageSeconds: z.number().positive().default(10),
     /** From the connection to the first message. */
     firstMessageSeconds: z.number().positive().default(60),
+    /** A TCP or TLS phone that has sent a keep-alive, and then nothing for so long, is gone. */
+    keepAliveSeconds: z.number().positive().default(240),
     /** Between WebSocket pings; a peer that misses two is gone. */
     pingSeconds: z.number().positive().default(25),
   })

@@ -26,7 +26,9 @@ export function contactUri(flow: Flow, user?: string): string {
 }
 
 export function viaFor(flow: Flow, branch: string): string {
-  return `SIP/2.0/${flow.protocol.toUpperCase()} ${sentBy(flow.listener)};rport;branch=${branch}`;
+  // By a TLS connection of ours the peer may send its requests back (RFC 5923 §8.1).
+  const alias = flow.protocol === 'tls' && flow.outgoing === true ? ';alias' : '';
+  return `SIP/2.0/${flow.protocol.toUpperCase()} ${sentBy(flow.listener)};rport;branch=${branch}${alias}`;
 }
 
 /**

@@ -27,6 +27,12 @@ export class Deadlines<T> {
     this.#arm();
   }
 
+  /** Begins anew. */
+  restart(thing: T): void {
+    this.#until.delete(thing);
+    this.start(thing);
+  }
+
   clear(thing: T): void {
     this.#until.delete(thing);
   }

@@ -21,6 +21,8 @@ export class Hub {
   readonly silent: Deadlines<ConnectionFlow>;
   /** From the first byte of a message to its last. */
   readonly incomplete: Deadlines<ConnectionFlow>;
+  /** From the last byte of a peer that sends keep-alives (RFC 5626 §5.4). */
+  readonly quiet: Deadlines<ConnectionFlow>;
   /** From the wish to close to the end, for what is still to be sent. */
   readonly closing: Deadlines<{ destroy(): unknown }>;
   readonly counters = { received: 0, sent: 0, malformed: 0, udpForgotten: 0 };
@@ -55,6 +57,7 @@ export class Hub {
     this.incomplete = new Deadlines(limits.messageMs, now, (flow) =>
       flow.destroy('slow-message', 'a message was not complete in time'),
     );
+    this.quiet = new Deadlines(limits.keepAliveMs, now, (flow) => flow.destroy('dead', 'its keep-alives have ended'));
     this.closing = new Deadlines(limits.closeMs, now, (socket) => socket.destroy());
   }
 
@@ -68,6 +71,7 @@ export class Hub {
     flow.closed = true;
     this.silent.clear(flow);
     this.incomplete.clear(flow);
+    this.quiet.clear(flow);
     this.flows.delete(flow.id);
     this.#forget(flow, flow.remote.port);
     if (flow.aliasPort !== undefined) this.#forget(flow, flow.aliasPort);
@@ -106,7 +110,8 @@ export class Hub {
   }
 
   close(): void {
-    for (const deadlines of [this.handshakes, this.silent, this.incomplete, this.closing]) deadlines.close();
+    for (const deadlines of [this.handshakes, this.silent, this.incomplete, this.quiet, this.closing])
+      deadlines.close();
   }
 
   /**

@@ -27,6 +27,8 @@ export interface TlsOptions {
   /** PEM; required for tls and wss. */
   readonly cert: string;
   readonly key: string;
+  /** Certificates for further domains of ours, chosen by the name that the client says (RFC 6066 §3). */
+  readonly domains?: readonly { readonly domain: string; readonly cert: string; readonly key: string }[] | undefined;
   /** Ask tls clients for a certificate: who shows one of a trusted CA can have its connection reused (RFC 5923). Default false. */
   readonly askClients?: boolean | undefined;
   /** Trust `ca` alone, not the system's. Default false. */
@@ -54,6 +56,8 @@ export interface TransportLimits {
   readonly firstMessageMs: number;
   /** From the first byte of a message or WebSocket frame to its last. */
   readonly messageMs: number;
+  /** A TCP or TLS peer that has sent a keep-alive, and then nothing for this long, is gone: longer than any Flow-Timer it is told. */
+  readonly keepAliveMs: number;
   readonly connectMs: number;
   /** For what is still to be sent on a connection that is being closed. */
   readonly closeMs: number;
@@ -72,6 +76,7 @@ export const DEFAULT_LIMITS: TransportLimits = {
   udpQueueBytes: 8 << 20,
   firstMessageMs: 60_000,
   messageMs: 10_000,
+  keepAliveMs: 240_000,
   connectMs: 4_000,
   closeMs: 2_000,
   wsPingMs: 25_000,

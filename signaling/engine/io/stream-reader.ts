@@ -19,6 +19,8 @@ export class StreamReader {
   #stun: Buffer | undefined;
   /** One CRLF has come alone: with the next it is a ping, wherever the network has cut it. */
   #halfPing = false;
+  /** It sends keep-alives: their end is its end. */
+  #keepsAlive = false;
 
   constructor(hub: Hub, flow: ConnectionFlow, write: (bytes: Uint8Array) => void) {
     this.#hub = hub;
@@ -31,6 +33,7 @@ export class StreamReader {
     if (rest.length > 0) this.#takeSip(rest);
     if (this.#framer.pendingBytes > 0 || this.#stun) this.#hub.incomplete.start(this.#flow);
     else this.#hub.incomplete.clear(this.#flow);
+    if (this.#keepsAlive && !this.#flow.closed) this.#hub.quiet.restart(this.#flow);
   }
 
   #takeSip(chunk: Buffer): void {
@@ -54,7 +57,9 @@ export class StreamReader {
       }
     }
     // A keep-alive comes alone: for what comes by the thousand, one answer a piece of the stream is enough.
-    if (pinged) this.#write(PONG);
+    if (!pinged) return;
+    this.#keepsAlive = true;
+    this.#write(PONG);
   }
 
   /** Answers Binding requests at the beginning of the bytes; gives back what is SIP. */
@@ -79,7 +84,10 @@ export class StreamReader {
       if (answer) answers.push(answer);
       bytes = bytes.subarray(length);
     }
-    if (answers.length > 0) this.#write(Buffer.concat(answers));
+    if (answers.length > 0) {
+      this.#keepsAlive = true;
+      this.#write(Buffer.concat(answers));
+    }
     return bytes;
   }
 }

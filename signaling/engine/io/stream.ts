@@ -190,7 +190,9 @@ function tlsServer(hub: Hub, address: string, port: number): Server {
   const { cert, key } = tls;
   // A client without a certificate, or with a bad one, is served all the same: phones have none. It only gets no alias.
   const clients = tls.askClients === true && { requestCert: true, rejectUnauthorized: false, ca: trusted(hub.options) };
-  return createTlsServer({ cert, key, minVersion: 'TLSv1.2', noDelay: true, ...clients });
+  const server = createTlsServer({ cert, key, minVersion: 'TLSv1.2', noDelay: true, ...clients });
+  for (const { domain, ...own } of tls.domains ?? []) server.addContext(domain, { ...own, minVersion: 'TLSv1.2' });
+  return server;
 }
 
 function trusted({ ca, tls }: TransportOptions): string[] {

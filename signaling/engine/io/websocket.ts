@@ -3,6 +3,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server } f
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Server as TlsServer } from 'node:tls';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { LIMITS, Message, parseMessage } from '../message/mod.ts';
 import { ConnectionFlow, type CloseCause } from './flow-handle.ts';
@@ -66,6 +67,10 @@ export class WebSocketTransport {
             { ...http, cert: tls?.cert, key: tls?.key, minVersion: 'TLSv1.2' },
             answer,
           ) as unknown as Server);
+    if (protocol === 'wss') {
+      for (const { domain, ...own } of tls?.domains ?? [])
+        (server as unknown as TlsServer).addContext(domain, { ...own, minVersion: 'TLSv1.2' });
+    }
     const guarded = guard(server, hub, protocol === 'wss');
     server.on('secureConnection', (socket: Socket) => guarded.secured(socket));
     await new Promise<void>((resolve, reject) => {

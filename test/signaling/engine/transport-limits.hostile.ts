@@ -203,6 +203,19 @@ describe('limits of the transports', function () {
     await dispose([spoken]);
   });
 
+  it('of silence after keep-alives: their end is the end of a phone that has sent some (RFC 5626 §5.4)', async () => {
+    await open({ keepAliveMs: 300 });
+    const [kept, ended, without] = [await tcpClient(), await tcpClient(), await tcpClient()];
+    without.socket.write(requestText('OPTIONS', 'TCP a.invalid'));
+    ended.socket.write('\r\n\r\n');
+    const pings = setInterval(() => kept.socket.write('\r\n\r\n'), 100);
+    await until('the end of one', () => ended.closed, 3000, 20);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    clearInterval(pings);
+    assert.deepEqual([kept.closed, without.closed, set.stats().gaveUp.dead], [false, false, 1]);
+    await dispose([kept, without]);
+  });
+
   it('of size: a WebSocket frame beyond that of a message ends its connection before it has been read', async () => {
     await open({});
     const socket = await webSocket();

@@ -255,6 +255,7 @@ describe('transports', function () {
       assert.equal(await ask(srf, `sip:bob@peer.test:${peer.port};transport=tls`), 200);
       assert.equal(await ask(srf, `sip:bob@peer.test:${peer.port};transport=tls`), 200);
       assert.equal(peer.connections, 1);
+      assert.match(peer.requests[0]?.message.get('via') ?? '', /;alias$/);
       assert.equal(await ask(srf, `sip:bob@other.test:${peer.port};transport=tls`), 503);
     });
 
@@ -291,6 +292,22 @@ describe('transports', function () {
         assert.doesNotMatch(client.text, /OPTIONS sip:bob/);
       }
     });
+  });
+
+  it('show the certificate of the domain that the client names, over tls and wss', async () => {
+    const domains = [{ domain: 'tenant.test', ...(await ca.sign('DNS:tenant.test')) }];
+    const set = await transports({ tls: { ...own, domains } });
+    for (const protocol of ['tls', 'wss']) {
+      for (const [servername, name] of [
+        ['tenant.test', 'DNS:tenant.test'],
+        ['causeway.test', 'DNS:causeway.test, IP Address:127.0.0.1'],
+      ] as const) {
+        const socket = connectTls({ port: portOf(set, protocol), host: '127.0.0.1', servername, ca: ca.pem });
+        await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+        assert.equal(socket.getPeerCertificate().subjectaltname, name);
+        socket.destroy();
+      }
+    }
   });
 
   describe('WebSocket (RFC 7118)', () => {
