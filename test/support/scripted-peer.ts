@@ -11,6 +11,7 @@ export type Answer =
 /** A SIP peer that answers every request by script, at one port of UDP, TCP or TLS, or several of them. */
 export class SipPeer implements AsyncDisposable {
   readonly requests: { readonly message: Message; readonly by: 'udp' | 'tcp' | 'tls' }[] = [];
+  readonly responses: Message[] = [];
   answer: Answer = 200;
   port = 0;
   readonly #closers: (() => Promise<void>)[] = [];
@@ -87,6 +88,7 @@ export class SipPeer implements AsyncDisposable {
   }
 
   #received(message: Message, by: 'udp' | 'tcp' | 'tls', send: (text: string) => void): void {
+    if (message.type === 'response') this.responses.push(message);
     if (message.type !== 'request') return;
     this.requests.push({ message, by });
     if (message.method === 'ACK' || this.answer === 'silence') return;

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import type { Dialog } from '../dialog/mod.ts';
-import { protocolOf, TransportError, type Flow, type Target } from '../io/mod.ts';
-import { bareHost, parseUri, type Message, type SipUri } from '../message/mod.ts';
+import { defaultPort, protocolOf, TransportError, type Flow, type Target } from '../io/mod.ts';
+import { bareHost, parseUri, topVia, type Message, type SipUri } from '../message/mod.ts';
+import type { Transaction } from '../transaction/mod.ts';
 import { viaFor } from './build.ts';
 import type { Core } from './context.ts';
 
@@ -106,6 +107,30 @@ export async function inDialogWay(core: Core, dialog: Dialog, hop: string): Prom
     if (elsewhere && (isIP(host) !== 0 || target.host.endsWith('.invalid'))) return { flow, rest: [] };
   }
   return outsideWay(core, hop);
+}
+
+/**
+ * Where an answer goes whose connection is gone (RFC 3261 §18.2.2): to where the request came from, at the port of its Via.
+ * Not to the host of the Via: that would have us call anybody.
+ */
+export function answerTarget({ flow, request }: Transaction): Target | undefined {
+  const { protocol, remote } = flow;
+  if (!flow.closed || flow.outgoing === true || (protocol !== 'tcp' && protocol !== 'tls')) return undefined;
+  const { via } = topVia(request.get('via') ?? '');
+  if (!via || via.host.endsWith('.invalid')) return undefined;
+  return { protocol, address: remote.address, port: via.port ?? defaultPort(protocol), serverName: via.host };
+}
+
+/** Sends an answer by a new connection; when there is none the sender will ask again, or not. */
+export async function answerAnew(core: Core, transaction: Transaction, bytes: Uint8Array): Promise<void> {
+  const target = answerTarget(transaction);
+  if (!target) return;
+  try {
+    transaction.flow = await core.transports.connect(target);
+    await core.transports.send(transaction.flow, bytes);
+  } catch {
+    // Nobody listens there: most phones do not.
+  }
 }
 
 /** A request to one of our own listeners would only come back (control protocol §7.1). */

@@ -174,6 +174,26 @@ describe('transports', function () {
       assert.match(heard[0] ?? '', new RegExp(`^Via:[^\r]*;received=127\\.0\\.0\\.1;rport=${port}\\b`, 'm'));
     });
 
+    it('is the port of the Via, at the same address, when a TCP connection has gone (RFC 3261 §18.2.2)', async () => {
+      const { engine: made, srf } = await engine();
+      const held: Res[] = [];
+      asSipApp(srf).use('subscribe', (_request: Req, response: Res) => held.push(response));
+      await using peer = await SipPeer.start(['tcp']);
+      const headers = { Contact: '<sip:tester@127.0.0.1>', Event: 'presence' };
+      for (const method of ['MESSAGE', 'SUBSCRIBE']) {
+        // The first is answered while the connection stands, the second when it has gone. The Via names another host.
+        const client = await StreamClient.open(portOf(made, 'tcp'));
+        client.socket.write(requestText(method, `TCP 192.0.2.99:${peer.port}`, { headers }));
+        await until('the request', () => held.length === 1 || /200/.test(client.text), 2000, 10);
+        await client[Symbol.asyncDispose]();
+      }
+      assert.equal(peer.responses.length, 0);
+      await until('the end of both', () => made.stats().transport.connections === 0, 2000, 10);
+      held[0]?.send(202);
+      await until('the answer', () => peer.responses.length === 1, 2000, 10);
+      assert.equal(peer.responses[0]?.status, 202);
+    });
+
     it('is named by tokens: the flow while it lives, gone afterwards, and never one that was made up', async () => {
       const closed: Flow[] = [];
       const flows: Flow[] = [];
