@@ -1,4 +1,4 @@
-import type { Answer, DecodedPacket } from 'dns-packet';
+import { decode, type Answer, type DecodedPacket } from 'dns-packet';
 import type { DnsRecord, Query } from '../targets/mod.ts';
 
 /** What one server has said. `ttlSeconds` of an empty answer is that of RFC 2308 §5. */
@@ -11,6 +11,18 @@ const NO_SUCH_NAME = 3;
 const MAX_ALIASES = 8;
 /** Seconds, where a zone does not say it. */
 const NEGATIVE_TTL = 30;
+
+/** The answer to our question; `undefined` when it is something else, or nothing that can be read. */
+export function answerTo(bytes: Buffer, id: number, query: Query): DecodedPacket | undefined {
+  try {
+    const packet = decode(bytes);
+    const [question] = packet.questions ?? [];
+    const ours = packet.type === 'response' && packet.id === id && question?.type === query.type;
+    return ours && plainName(question.name) === query.name ? packet : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** The records for the query, aliases followed (RFC 1034 §3.6.2). */
 export function readAnswer(packet: DecodedPacket, query: Query): DnsAnswer {

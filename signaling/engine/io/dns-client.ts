@@ -2,10 +2,10 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { getServers } from 'node:dns';
 import { connect, isIP } from 'node:net';
-import { decode, encode, RECURSION_DESIRED, TRUNCATED_RESPONSE, type DecodedPacket } from 'dns-packet';
+import { encode, RECURSION_DESIRED, TRUNCATED_RESPONSE, type DecodedPacket } from 'dns-packet';
 import { parseHostPort, type HostPort } from '../../../vocabulary/mod.ts';
 import type { Query } from '../targets/mod.ts';
-import { plainName, readAnswer, type DnsAnswer } from './dns-answer.ts';
+import { answerTo, readAnswer, type DnsAnswer } from './dns-answer.ts';
 
 /** For one question to one server. */
 const TRY_MS = 1500;
@@ -65,9 +65,9 @@ export class DnsClient {
       ].map((opt) => ({ ...opt, extendedRcode: 0, ednsVersion: 0, options: [] })),
     });
     try {
-      const packet = await this.#overUdp(question, server, (bytes) => fitting(bytes, id, query));
+      const packet = await this.#overUdp(question, server, (bytes) => answerTo(bytes, id, query));
       if (((packet.flags ?? 0) & TRUNCATED_RESPONSE) === 0) return readAnswer(packet, query);
-      return readAnswer(await this.#overTcp(question, server, (bytes) => fitting(bytes, id, query)), query);
+      return readAnswer(await this.#overTcp(question, server, (bytes) => answerTo(bytes, id, query)), query);
     } catch (error) {
       return { type: 'failed', why: error instanceof Error ? error.message : String(error) };
     }
@@ -133,18 +133,6 @@ export class DnsClient {
 }
 
 type Reader = (bytes: Buffer) => DecodedPacket | undefined;
-
-/** The answer to our question; `undefined` when it is something else, or nothing that can be read. */
-function fitting(bytes: Buffer, id: number, query: Query): DecodedPacket | undefined {
-  try {
-    const packet = decode(bytes);
-    const [question] = packet.questions ?? [];
-    const ours = packet.type === 'response' && packet.id === id && question?.type === query.type;
-    return ours && plainName(question.name) === query.name ? packet : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function serverOf(text: string): HostPort | undefined {
   return isIP(text) === 0 ? parseHostPort(text) : { address: text, port: 53 };

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { encode, type Packet } from 'dns-packet';
 import { describe, it } from 'mocha';
+import { answerTo, readAnswer } from '../../../signaling/engine/io/dns-answer.ts';
 import { parseUri, type SipUri } from '../../../signaling/engine/message/mod.ts';
 import {
   DownList,
@@ -240,5 +242,54 @@ describe('the hosts file', () => {
     assert.deepEqual(fromHosts(hosts, { type: 'AAAA', name: 'gw.example' }), []);
     assert.deepEqual(fromHosts(hosts, { type: 'SRV', name: '_sip._udp.gw' }), []);
     assert.equal(fromHosts(hosts, { type: 'A', name: 'gw2' }), undefined);
+  });
+});
+
+describe('what a DNS server says', () => {
+  const query: Query = { type: 'SRV', name: '_sip._udp.example.com' };
+  const question = { type: 'SRV' as const, name: query.name };
+  const answer = (packet: Packet) => {
+    const read = answerTo(encode({ type: 'response', id: 7, questions: [question], ...packet }), 7, query);
+    return read && readAnswer(read, query);
+  };
+  const record = {
+    ...question,
+    ttl: 60,
+    data: { target: 'One.example.com', port: 5060, priority: 1, weight: 2 },
+  };
+
+  it('is read with the least TTL of what leads to it, aliases included', () => {
+    const alias = { type: 'CNAME' as const, name: query.name, ttl: 30, data: 'elsewhere.example.com' };
+    const there = { ...record, name: 'Elsewhere.example.com' };
+    const read = answer({ answers: [alias, there, { ...record, name: 'other.example.com' }] });
+    const one = { type: 'SRV', priority: 1, weight: 2, port: 5060, target: 'one.example.com' };
+    assert.deepEqual(read, { type: 'records', records: [one], ttlSeconds: 30 });
+  });
+
+  it('may be that there is nothing, for as long as the zone says; or that it cannot say', () => {
+    const soa = {
+      type: 'SOA' as const,
+      ...{ name: 'example.com', ttl: 900, data: { mname: 'a.example.com', rname: 'b.example.com', minimum: 120 } },
+    };
+    assert.deepEqual(answer({ flags: 3, authorities: [soa] }), { type: 'records', records: [], ttlSeconds: 120 });
+    assert.equal(answer({ flags: 2 })?.type, 'failed');
+    const loop = { type: 'CNAME' as const, ttl: 30, data: query.name, name: query.name };
+    assert.deepEqual(answer({ answers: [loop] }), { type: 'records', records: [], ttlSeconds: 30 });
+  });
+
+  it('never throws: 5,000 answers with bytes that were changed, cut off or doubled', () => {
+    let seed = 4711;
+    const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
+    const bytes = encode({ type: 'response', id: 7, questions: [question], answers: [record, record] });
+    let read = 0;
+    for (let i = 0; i < 5000; i++) {
+      let mutated = Buffer.from(bytes);
+      for (let n = random(4); n >= 0; n--) mutated[random(mutated.length)] = random(256);
+      if (random(4) === 0) mutated = mutated.subarray(0, random(mutated.length));
+      if (random(8) === 0) mutated = Buffer.concat([mutated, mutated]);
+      const packet = answerTo(mutated, 7, query);
+      if (packet && readAnswer(packet, query).type === 'records') read++;
+    }
+    assert.ok(read > 200 && read < 5000, `${read} were read`);
   });
 });
