@@ -277,12 +277,12 @@ describe('what a DNS server says', () => {
     assert.deepEqual(answer({ answers: [loop] }), { type: 'records', records: [], ttlSeconds: 30 });
   });
 
-  it('never throws: 5,000 answers with bytes that were changed, cut off or doubled', () => {
+  it('never throws: 2,000 answers with bytes that were changed, cut off or doubled', () => {
     let seed = 4711;
     const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
     const bytes = encode({ type: 'response', id: 7, questions: [question], answers: [record, record] });
     let read = 0;
-    for (let i = 0; i < 5000; i++) {
+    for (let i = 0; i < 2000; i++) {
       let mutated = Buffer.from(bytes);
       for (let n = random(4); n >= 0; n--) mutated[random(mutated.length)] = random(256);
       if (random(4) === 0) mutated = mutated.subarray(0, random(mutated.length));
@@ -290,6 +290,6 @@ describe('what a DNS server says', () => {
       const packet = answerTo(mutated, 7, query);
       if (packet && readAnswer(packet, query).type === 'records') read++;
     }
-    assert.ok(read > 200 && read < 5000, `${read} were read`);
+    assert.ok(read > 100 && read < 2000, `${read} were read`);
   });
 });
