@@ -59,8 +59,8 @@ describe('a request whose server does not answer (RFC 3263 §4.3)', () => {
         sent.push({ at: now, to: flow.remote.address, message, flow });
       },
     } as unknown as Transports;
-    core = createCore({
-      policy: { orphanRequests: 'reject' },
+    const parts = {
+      policy: { orphanRequests: 'reject' as const },
       transports: () => transports,
       resolver: new Resolver({
         now: () => now,
@@ -69,10 +69,12 @@ describe('a request whose server does not answer (RFC 3263 §4.3)', () => {
         hostsFile: join(folder, 'hosts'),
       }),
       ids: randomIds,
+      routeSecret: 'of this test',
       limits: { transactions: 100, registeredFlows: 100 },
       now: () => now,
       wall: () => now,
-    });
+    };
+    core = createCore(parts);
     app = {
       ...{ id: 'app', embedded: true, verbs: new Set<string>(), tags: [], closed: false, close: () => undefined },
       send: (payload: string) => {
