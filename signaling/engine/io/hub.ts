@@ -26,6 +26,8 @@ export class Hub {
   /** From the wish to close to the end, for what is still to be sent. */
   readonly closing: Deadlines<{ destroy(): unknown }>;
   readonly counters = { received: 0, sent: 0, malformed: 0, udpForgotten: 0 };
+  /** Open connections, ours to others among them. */
+  readonly open = { tcp: 0, tls: 0, ws: 0, wss: 0 };
   readonly refused: Record<Refusal | 'subprotocol', number> = {
     connections: 0,
     'per-address': 0,
@@ -63,6 +65,7 @@ export class Hub {
 
   opened(flow: ConnectionFlow): void {
     this.flows.set(flow.id, flow);
+    if (flow.protocol !== 'udp') this.open[flow.protocol]++;
     this.#byPeer.set(targetKey({ protocol: flow.protocol, ...flow.remote }), flow);
   }
 
@@ -73,6 +76,7 @@ export class Hub {
     this.incomplete.clear(flow);
     this.quiet.clear(flow);
     this.flows.delete(flow.id);
+    if (flow.protocol !== 'udp') this.open[flow.protocol]--;
     this.#forget(flow, flow.remote.port);
     if (flow.aliasPort !== undefined) this.#forget(flow, flow.aliasPort);
     this.options.events.closed(flow, reason);

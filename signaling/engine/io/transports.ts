@@ -107,8 +107,8 @@ export class TransportSet implements Transports {
   }
 
   stats(): TransportStats {
-    const flows: Record<string, number> = { udp: 0, tcp: 0, tls: 0, ws: 0, wss: 0 };
-    for (const flow of this.#hub.flows.values()) flows[flow.protocol] = (flows[flow.protocol] ?? 0) + 1;
+    const udp = this.#udp.reduce((sum, { flowCount }) => sum + flowCount, 0);
+    const flows: Record<string, number> = { udp, ...this.#hub.open };
     const { counters, admission, handshakes, refused, gaveUp } = this.#hub;
     const { connections, addresses } = admission;
     return {
