@@ -1,4 +1,4 @@
-// budget: 15 s, beside others
+// budget: 8 s, beside others
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

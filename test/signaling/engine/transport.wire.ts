@@ -1,4 +1,4 @@
-// budget: 15 s, beside others
+// budget: 10 s, beside others
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import Srf from 'drachtio-srf';
 import { after, afterEach, before, describe, it } from 'mocha';
+import { Registry } from 'prom-client';
 import { WebSocket } from 'ws';
+import { registerTransportMetrics } from '../../../roles/transport-metrics.ts';
 import { createTransports, type Flow, type TransportSet } from '../../../signaling/engine/io/mod.ts';
 import type { TransportOptions } from '../../../signaling/engine/io/mod.ts';
 import { Engine, type EngineOptions } from '../../../signaling/engine/mod.ts';
@@ -328,6 +330,19 @@ describe('transports', function () {
         socket.destroy();
       }
     }
+  });
+
+  it('have a metric for each of their limits', async () => {
+    const { engine: made } = await engine();
+    const register = new Registry();
+    registerTransportMetrics(register, made);
+    const text = await register.metrics();
+    for (const why of ['connections', 'per-address', 'handshakes', 'handshakes-per-address'])
+      assert.ok(text.includes(`causeway_sip_connections_refused_total{why="${why}"} 0`), why);
+    for (const why of ['backlog', 'slow-message', 'slow-handshake', 'silent', 'frame-size', 'dead'])
+      assert.ok(text.includes(`causeway_sip_connections_closed_total{why="${why}"} 0`), why);
+    for (const name of ['causeway_sip_connections', 'causeway_sip_udp_peers_forgotten_total', 'causeway_dns_records'])
+      assert.match(text, new RegExp(`^${name} 0$`, 'm'));
   });
 
   describe('WebSocket (RFC 7118)', () => {
