@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Engine } from '../signaling/engine/mod.ts';
+import { registerTransportMetrics } from './transport-metrics.ts';
 
 /** The metrics of a SIP engine; they are read when somebody asks. */
 export function registerEngineMetrics(register: Registry, engine: Engine): void {
@@ -49,8 +50,19 @@ export function registerEngineMetrics(register: Registry, engine: Engine): void 
       [{ direction: 'out' }, sent],
     ];
   });
-  counter('causeway_sip_malformed_total', 'Bytes that were no SIP message.', [], () => [
-    [{}, engine.stats().transport.malformed],
+  const by = (label: string, counts: Readonly<Record<string, number>>): [Record<string, string>, number][] =>
+    Object.entries(counts).map(([key, value]) => [{ [label]: key }, value]);
+  counter(
+    'causeway_sip_malformed_total',
+    'Bytes that were no SIP message, by what they seem to have been.',
+    ['of'],
+    () => by('of', engine.stats().transport.malformedOf),
+  );
+  counter('causeway_sip_oversized_total', 'Messages beyond a limit, by the limit.', ['limit'], () =>
+    by('limit', engine.stats().transport.oversized),
+  );
+  counter('causeway_sip_stray_responses_total', 'Responses that no transaction waited for.', [], () => [
+    [{}, engine.stats().strayResponses],
   ]);
   counter('causeway_challenges_total', 'Requests answered with a challenge.', [], () => [
     [{}, engine.stats().challenged],
@@ -59,4 +71,5 @@ export function registerEngineMetrics(register: Registry, engine: Engine): void 
     [{}, engine.stats().refused],
   ]);
   counter('causeway_sip_proxied_total', 'Requests that were proxied.', [], () => [[{}, engine.stats().proxied]]);
+  registerTransportMetrics(register, engine);
 }

@@ -8,6 +8,7 @@ import type { Role } from './role.ts';
 import { registerEngineMetrics } from './engine-metrics.ts';
 import { startMetricsServer, type MetricsServer } from './metrics-server.ts';
 import { keptKey, secretFromFile } from './secrets.ts';
+import { transportOptions } from './transport-options.ts';
 import { ensureCertificate, type NodeCertificate } from './tls.ts';
 
 /** The SIP engine without an application of ours: drachtio applications connect to its control port. */
@@ -19,7 +20,7 @@ export async function startEngine(config: EngineConfig, deps: RoleDeps): Promise
   const engine = await Engine.open({
     listen: config.sip,
     publicAddress,
-    ...(tls ? { tls: { cert: tls.cert, key: tls.key }, ca: tls.ca } : {}),
+    ...transportOptions(config.transport, {}, tls),
     control: {
       listen: config.control,
       secret,

@@ -8,17 +8,19 @@ import { Accounts, Tenants } from '../signaling/directory/mod.ts';
 import { Engine } from '../signaling/engine/mod.ts';
 import { B2bua, CallTable } from '../signaling/invite/mod.ts';
 import { FixedNodes, MediaNg } from '../signaling/media-ng/mod.ts';
-import { Bindings, createRegistrar, Guard, NonceCounts, Nonces } from '../signaling/register/mod.ts';
+import { Bindings, createRegistrar, FIRST_CSEQ, Gruus, Guard, NonceCounts, Nonces } from '../signaling/register/mod.ts';
 import { asSipApp, type Req, type Res } from '../signaling/srf.ts';
 import { Trunks } from '../signaling/trunk/mod.ts';
 import type { SignalingConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
+import { admissionOf, bearerOf, moveClients, wakeupsOf } from './registrar-parts.ts';
 import { startMetricsServer } from './metrics-server.ts';
 import { RegistryClient } from './registry-client.ts';
 import type { Role } from './role.ts';
 import { nonceSecret, secretFromFile } from './secrets.ts';
 import { registerSignalingMetrics } from './signaling-metrics.ts';
 import { ensureCertificate, type NodeCertificate } from './tls.ts';
+import { transportOptions } from './transport-options.ts';
 
 const PAGE = new URL('../console/dist', import.meta.url).pathname;
 
@@ -63,10 +65,15 @@ async function start(
       displayName: account.displayName,
       number: account.number,
       password: account.password ?? passwordFrom(account.passwordFile, index),
+      profile: account.profile,
+      maxBindings: account.maxBindings,
     })),
   );
   const trunks = new Trunks(config.trunks.map((trunk) => ({ ...trunk, match: pattern(trunk.match, trunk.name) })));
   const secret = nonceSecret(config.nonceSecretFile);
+  const state = { draining: false };
+  const { admission, close: closeAdmission } = admissionOf(config.limits);
+  closers.push(() => Promise.resolve(closeAdmission()));
   const guard = new Guard({
     tenants,
     accounts,
@@ -75,13 +82,20 @@ async function start(
     algorithms: config.registration.algorithms,
     trusted: ({ address, port }) => trunks.bySource(address, port) !== undefined,
     peerSecret: secret,
+    admission,
+    bearer: bearerOf(config.registration.bearer),
+    draining: () => state.draining,
+    random: Math.random,
   });
+  const gruus = new Gruus(secret);
   const calls = new CallTable();
-  const state = { draining: false };
   const bindings: Bindings = new Bindings(
     { bindings: config.limits.bindings, perAor: config.registration.maxBindingsPerAor },
     (tenant, aor, expiresAt, kinds) => void registry.publishLocations([{ tenant, aor, expiresAt, kinds }]),
   );
+  const { push } = config.registration;
+  const { wakeups, close: closeWakeups } = wakeupsOf(push, bindings);
+  closers.push(() => Promise.resolve(closeWakeups()));
   const wss = config.sip.find((text) => text.startsWith('wss:')) ?? config.sip.find((text) => text.startsWith('ws:'));
   const udp = config.sip.find((text) => text.startsWith('udp:')) ?? config.sip.find((text) => text.startsWith('tcp:'));
   const uri = wss === undefined ? undefined : origin(wss, external).replace(/^http/, 'ws');
@@ -121,36 +135,47 @@ async function start(
   });
   closers.push(() => media.close());
 
+  const { transactions, connections } = config.limits;
   const engine = await Engine.open({
     listen: config.sip,
     publicAddress: external,
-    ...(tls ? { tls: { cert: tls.cert, key: tls.key }, ca: tls.ca } : {}),
+    ...transportOptions(config.transport, { transactions, connections }, tls),
     ...(config.control ? { control: { listen: config.control.listen, secret: controlSecret(config.control) } } : {}),
     challenge: (request, source, now) => guard.challenge(request, source, now),
     orphanRequests: 'deliver',
+    appRoutes: true,
+    firstCSeq: FIRST_CSEQ,
     onHttpRequest: console.handle,
     onFlowClosed: (flow) => {
       const dropped = bindings.flowClosed(flow);
       if (dropped > 0) log.debug({ ...flow, dropped }, 'connection closed: its bindings are gone');
     },
-    limits: { transactions: config.limits.transactions, connections: config.limits.connections },
     onError: (error) => log.error({ err: error }, 'a message could not be handled'),
   });
   closers.push(() => engine.close());
   const sweeper = setInterval(() => bindings.sweep(Date.now()), 1000);
   closers.push(() => Promise.resolve(clearInterval(sweeper)));
 
-  const measured = registerSignalingMetrics(metrics.register, { engine, bindings, calls, media });
+  const measured = registerSignalingMetrics(metrics.register, { engine, bindings, calls, media, admission, wakeups });
   const srf = new Srf();
   const app = asSipApp(srf);
   const registrar = createRegistrar({
     guard,
     accounts,
+    tenants,
     bindings,
-    options: config.registration,
+    options: { ...config.registration, wantedExtensions: config.registration.requireExtensions },
+    answer: {
+      gruus,
+      serviceRoute: config.registration.serviceRoute.map((hop) => `<${hop}>`),
+      flowTimerSeconds: config.registration.flowTimerSeconds,
+      providers: push.hooks.map(({ provider }) => provider),
+      pushRefreshSeconds: push.refreshSeconds,
+    },
     now: () => Date.now(),
-    onResult: (result, { user, status }) => {
+    onResult: (result, { user, status, reason }) => {
       measured.registrations.inc({ result });
+      if (result === 'refused') measured.refusals.inc({ status: String(status), reason });
       log.debug({ user, status }, `REGISTER ${result}`);
     },
   });
@@ -169,6 +194,8 @@ async function start(
     accounts,
     tenants,
     bindings,
+    gruus,
+    wakeups,
     trunks,
     media,
     registry,
@@ -202,7 +229,9 @@ async function start(
     async drain(graceMs) {
       state.draining = true;
       await registry.heartbeat();
-      await engine.drain(graceMs);
+      const moved = moveClients(engine, bindings, calls, graceMs);
+      await Promise.all([engine.drain(graceMs), moved.done]);
+      moved.stop();
       b2bua.endAll('SIP;cause=503;text="node stopping"');
       if (calls.size > 0) await engine.drain(Math.min(500, graceMs));
     },

@@ -24,6 +24,7 @@ const BENCHES = {
   transcode: { about: 'CPU of calls between PCMU and Opus', packages: [] },
   sip: { about: 'registrations a second, Kamailio and our node in turn', packages: [KAMAILIO, SIPP] },
   setup: { about: 'an INVITE through a whole PoP', packages: [] },
+  'sip-parse': { about: 'CPU of reading and writing SIP messages', packages: [] },
 };
 const NO_NAMESPACE = 125;
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { DIGEST_ALGORITHMS, PROFILE_NAMES } from '../../signaling/register/names.ts';
 import { parseHostPort, Private } from '../../vocabulary/mod.ts';
+import { transportSchema } from './transport-schema.ts';
 
 /**
  * The one configuration schema of all roles. `causeway up` fills it with embedded defaults; a single role reads
@@ -17,6 +19,9 @@ const secret = z
   .min(1)
   .transform((text) => new Private(text));
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes, at most 63');
+
+/** What can stand between quotes in a SIP header. */
+const quotable = z.string().regex(/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/, 'text without quotes and backslashes');
 
 /** `udp:127.0.0.1:5060`; wss also serves the softphone page and the API. */
 export const sipListen = z
@@ -44,6 +49,33 @@ const account = z.strictObject({
     .string()
     .regex(/^\+?[0-9]{1,15}$/, 'digits, with + in front for E.164')
     .optional(),
+  /** Softphone profile by name, in the place of the one that its messages show. */
+  profile: z.enum(PROFILE_NAMES).optional(),
+  /** Devices at once, in the place of registration.maxBindingsPerAor. */
+  maxBindings: z.int().min(1).max(1000).optional(),
+});
+
+/** Who issues tokens for a tenant's accounts (RFC 8898). */
+const bearer = z.strictObject({
+  tenant: name.default('default'),
+  issuer: z.string().min(1),
+  audience: z.string().min(1),
+  /** A JSON Web Key Set (RFC 7517) with the issuer's public keys. */
+  jwksFile: z.string(),
+  /** The claim that is the account's user. */
+  claim: z.string().min(1).default('sub'),
+  scope: quotable.optional(),
+  /** Told to clients, so that they know where to get a token. */
+  authzServer: quotable.optional(),
+});
+
+/** Who is asked to wake a device (RFC 8599). */
+const pushHook = z.strictObject({
+  /** As `pn-provider` names it: apns, fcm, webpush, or another. */
+  provider: z.string().regex(/^[a-z0-9._-]{1,64}$/, 'lower-case letters, digits, . _ -'),
+  url: z.url({ protocol: /^https?$/, error: 'a URL, e.g. http://127.0.0.1:8081/push' }),
+  /** Sent to it as a bearer token. */
+  secretFile: z.string().optional(),
 });
 
 const trunk = z.strictObject({
@@ -53,6 +85,8 @@ const trunk = z.strictObject({
   uri: z.string().regex(/^sips?:/, 'a SIP URI'),
   /** Requests from these addresses belong to this trunk and are not challenged. `address` or `address:port`. */
   sources: z.array(z.string()).default([]),
+  /** In the trust domain of RFC 3325: what it asserts is believed, and it is told who calls whom. */
+  trusted: z.boolean().default(true),
   /** Dialled numbers that go here: a regular expression on the user part. */
   match: z.string().default('^\\+?[0-9]+$'),
 });
@@ -96,10 +130,23 @@ export const signalingSchema = z.strictObject({
       maxBindingsPerAor: z.int().min(1).max(100).default(10),
       nonceSeconds: z.int().min(5).default(300),
       /** Offered in this order. MD5 alone by default: SIPp and older phones take the first challenge only and know no other; browsers take the last. */
-      algorithms: z
-        .array(z.enum(['MD5', 'SHA-256']))
-        .min(1)
-        .default(['MD5']),
+      algorithms: z.array(z.enum(DIGEST_ALGORITHMS)).min(1).default(['MD5']),
+      /** Within which a phone shows that its flow lives (RFC 5626). */
+      flowTimerSeconds: z.int().min(10).max(3600).default(120),
+      /** By which requests of registered clients are to come (RFC 3608). */
+      serviceRoute: z.array(z.string().regex(/^sips?:[^<>\s]+$/, 'a SIP URI, e.g. sip:192.0.2.1;lr')).default([]),
+      /** What a client must support to register; others get 421. */
+      requireExtensions: z.array(z.enum(['path', 'gruu', 'outbound'])).default([]),
+      bearer: z.array(bearer).default([]),
+      push: z
+        .strictObject({
+          hooks: z.array(pushHook).max(16).default([]),
+          /** How long a call waits for a device that was woken. */
+          waitSeconds: z.int().min(1).max(120).default(20),
+          /** Before its expiry a sleeping device must refresh, or is woken to. */
+          refreshSeconds: z.int().min(121).max(3600).default(130),
+        })
+        .prefault({}),
     })
     .refine(({ minSeconds, maxSeconds }) => minSeconds <= maxSeconds, together('maxSeconds', 'at least minSeconds'))
     .refine(
@@ -113,12 +160,27 @@ export const signalingSchema = z.strictObject({
   control: z
     .strictObject({ listen: hostPort('127.0.0.1:9022'), secret: secret.optional(), secretFile: z.string().optional() })
     .optional(),
+  transport: transportSchema,
   limits: z
     .strictObject({
       bindings: z.int().default(100_000),
       calls: z.int().default(10_000),
       transactions: z.int().default(100_000),
       connections: z.int().default(15_000),
+      /** Beyond it, and as soon as the node falls behind, 503 with a spread Retry-After. */
+      registersPerSecond: z.int().min(1).default(20_000),
+      /** Of one source address (IPv6: /64), everything that has to show credentials. */
+      sourcePerSecond: z.number().positive().default(500),
+      sourceBurst: z.int().min(1).default(5000),
+      /** REGISTERs for one address of record. */
+      aorPerSecond: z.number().positive().default(5),
+      aorBurst: z.int().min(1).default(50),
+      /** Wrong credentials of one source for one user. */
+      failuresPerMinute: z.number().positive().default(20),
+      /** Addresses or networks that are not counted: edge proxies, for one. */
+      rateExempt: z
+        .array(z.string().regex(/^[0-9a-fA-F:.]+(\/\d{1,3})?$/, 'ADDRESS or ADDRESS/PREFIX'))
+        .default(['127.0.0.0/8', '::1']),
     })
     .prefault({}),
 });
@@ -200,6 +262,7 @@ export const engineSchema = z.strictObject({
   secret: secret.optional(),
   secretFile: z.string().optional(),
   publicAddress: z.string().optional(),
+  transport: transportSchema,
   /** PEM files for tls, wss and controlTls. Without them a certificate of the local CA in dataDir is used. */
   tls: z.strictObject({ certFile: z.string(), keyFile: z.string() }).optional(),
   /** Who is asked about requests that begin something: instead of the applications that have connected. */

@@ -8,6 +8,10 @@ export interface Account {
   /** Dialled by other agents and by gateways. */
   readonly number: string | undefined;
   readonly password: Private<string>;
+  /** Softphone profile by name, in the place of the one that its messages show. */
+  readonly profile?: string | undefined;
+  /** Devices that may be registered at once, in the place of the node's limit. */
+  readonly maxBindings?: number | undefined;
 }
 
 /** Accounts by user and by number, per tenant. */

@@ -14,7 +14,15 @@ import {
 } from './control/mod.ts';
 import { appGone, createCore, randomIds, receive, receiveCommand, receiveMalformed, type Core } from './core/mod.ts';
 import type { CorePolicy, Routed } from './core/mod.ts';
-import { createTransports, Resolver, type Flow, type TransportSet } from './io/mod.ts';
+import {
+  createTransports,
+  Resolver,
+  type Flow,
+  type ResolverOptions,
+  type TlsOptions,
+  type TransportLimits,
+  type TransportSet,
+} from './io/mod.ts';
 import type { Message, SipMessage } from './message/mod.ts';
 
 /** What version drachtio-srf is told; it reads the numbers to see what the server can do. */
@@ -24,7 +32,7 @@ export interface EngineOptions {
   /** `udp:127.0.0.1:5060`, and tcp, tls, ws, wss. */
   readonly listen: readonly string[];
   readonly publicAddress?: string | undefined;
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: TlsOptions | undefined;
   /** PEM of CAs that are trusted beside the system's when the engine connects by TLS. */
   readonly ca?: string | undefined;
   /** The control port for applications that connect from outside; it always wants the secret. */
@@ -43,14 +51,21 @@ export interface EngineOptions {
   readonly routeSecret?: Private<string> | undefined;
   readonly challenge?: CorePolicy['challenge'];
   readonly orphanRequests?: CorePolicy['orphanRequests'];
+  readonly appRoutes?: CorePolicy['appRoutes'];
+  readonly firstCSeq?: CorePolicy['firstCSeq'];
   readonly onHttpRequest?: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   /** A connection is gone; what was registered over it cannot be reached any more. */
   readonly onFlowClosed?: ((flow: { protocol: string; address: string; port: number }) => void) | undefined;
+  /** Finding targets: DNS servers, and who gets large requests over UDP. */
+  readonly targets?: Pick<ResolverOptions, 'servers' | 'hostsFile' | 'random' | 'oversized' | 'udpOnly'> | undefined;
+  /** Whom the limits of one address do not hold for: edge proxies. `192.0.2.1`, `2001:db8::/64`. */
+  readonly exempt?: readonly string[] | undefined;
+  /** Flow tokens are signed with it; the nodes of a PoP share it. */
+  readonly flowTokenKey?: Uint8Array | undefined;
   readonly limits?: {
     readonly transactions?: number;
-    readonly connections?: number;
     readonly registeredFlows?: number;
-  };
+  } & Partial<TransportLimits>;
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
@@ -67,7 +82,9 @@ export interface EngineStats {
   /** Requests that were proxied so far, and those that are at it. */
   readonly proxied: number;
   readonly proxying: number;
+  readonly strayResponses: number;
   readonly transport: ReturnType<TransportSet['stats']>;
+  readonly targets: ReturnType<Resolver['stats']>;
 }
 
 /** The SIP engine of one node. It owns its sockets, timers and the links of its applications until `close`. */
@@ -102,9 +119,11 @@ export class Engine {
         orphanRequests: options.orphanRequests ?? 'reject',
         defaultRefresher: options.defaultRefresher,
         route: options.requestHandlers?.length ? route : undefined,
+        appRoutes: options.appRoutes,
+        firstCSeq: options.firstCSeq,
       },
       transports: () => held.transports as TransportSet,
-      resolver: new Resolver(now),
+      resolver: new Resolver({ now, listeners: () => held.transports?.listeners ?? [], ...options.targets }),
       ids: randomIds,
       routeSecret: options.routeSecret?.reveal() ?? randomUUID(),
       limits: {
@@ -127,7 +146,9 @@ export class Engine {
       publicAddress: options.publicAddress,
       tls: options.tls,
       ca: options.ca,
-      limits: options.limits?.connections === undefined ? {} : { connections: options.limits.connections },
+      limits: options.limits ?? {},
+      exempt: options.exempt,
+      flowTokenKey: options.flowTokenKey,
       onHttpRequest: options.onHttpRequest,
       now,
       events: {
@@ -200,8 +221,15 @@ export class Engine {
       registeredFlows: registeredFlows.size,
       proxying: proxies.size,
       ...counters,
+      strayResponses: layer.strays,
       transport: this.#transports.stats(),
+      targets: this.#core.resolver.stats(),
     };
+  }
+
+  /** Ends the connection with a peer, as {@link EngineOptions.onFlowClosed} names it: its client goes elsewhere. */
+  closePeer(flow: { readonly protocol: string; readonly address: string; readonly port: number }): void {
+    this.#transports.closePeer(flow as Parameters<TransportSet['closePeer']>[0]);
   }
 
   /** New calls are refused with 503 from now on; resolves when the last dialog has ended or after `graceMs`. */
@@ -221,6 +249,7 @@ export class Engine {
     this.#outbound?.close();
     await Promise.all(this.#controls.map((control) => control.close()));
     this.#core.layer.close();
+    this.#core.resolver.close();
     await this.#transports.close();
   }
 

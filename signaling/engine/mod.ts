@@ -4,6 +4,8 @@ export type { Challenge } from './core/mod.ts';
 export { TransportError } from './io/mod.ts';
 export {
   bareHost,
+  escapeUser,
+  parseAddressList,
   parseAuth,
   parseContacts,
   parseCSeq,
@@ -13,4 +15,5 @@ export {
   tagOf,
   type NameAddr,
   type SipMessage,
+  type SipUri,
 } from './message/mod.ts';

@@ -1,10 +1,12 @@
 import { parseNameAddr } from '../engine/mod.ts';
 import type { LegKind, MediaHandle } from '../media-port.ts';
+import type { Profile } from '../register/mod.ts';
 import type { DialogView, Req, Res } from '../srf.ts';
 import { Branch, BranchCancelled } from './branch.ts';
 import { bestFailure, failureOf, tryNext, type Failure } from './failure.ts';
 import { calleeLeg } from './legs.ts';
 import type { B2buaParts } from './parts.ts';
+import { provisional } from './provisional.ts';
 import type { CallRecord } from './record.ts';
 import type { Destination } from './route.ts';
 
@@ -27,6 +29,7 @@ export class Attempt {
   readonly #res: Res;
   readonly #media: MediaHandle;
   readonly #kind: LegKind;
+  readonly #profile: Profile;
   readonly #headers: (destination: Destination) => Record<string, string>;
   #branches: Branch[] = [];
   #over = false;
@@ -36,7 +39,7 @@ export class Attempt {
 
   constructor(
     parts: B2buaParts,
-    call: { record: CallRecord; req: Req; res: Res; media: MediaHandle; kind: LegKind },
+    call: { record: CallRecord; req: Req; res: Res; media: MediaHandle; kind: LegKind; profile: Profile },
     headers: (destination: Destination) => Record<string, string>,
   ) {
     this.#parts = parts;
@@ -45,6 +48,7 @@ export class Attempt {
     this.#res = call.res;
     this.#media = call.media;
     this.#kind = call.kind;
+    this.#profile = call.profile;
     this.#headers = headers;
   }
 
@@ -57,7 +61,13 @@ export class Attempt {
       if (this.#over && !('a' in outcome)) return 'cancelled';
       if ('a' in outcome) return outcome;
       last = outcome;
-      if (!tryNext(last)) break;
+      if (
+        !tryNext(
+          last,
+          group.some(({ what }) => what !== 'trunk'),
+        )
+      )
+        break;
     }
     return last;
   }
@@ -69,15 +79,15 @@ export class Attempt {
   }
 
   async #ringGroup(group: readonly Destination[]): Promise<Established | Failure> {
-    const context = (destination: Destination) => ({
+    const context = {
       media: this.#media,
       sdp: this.#req.body,
       fromTag: this.record.a.remoteTag,
       kind: this.#kind,
-      headers: this.#headers(destination),
-    });
+      headers: this.#headers,
+    };
     this.#branches = group.map(
-      (destination) => new Branch(this.#parts, context(destination), destination, `b${this.#nextBranch++}`),
+      (destination) => new Branch(this.#parts, context, destination, `b${this.#nextBranch++}`),
     );
     const branches = this.#branches;
     const takeBack = this.#parts.later(RING_MS, () => {
@@ -138,6 +148,7 @@ export class Attempt {
         await hangUp(b, CANCELLED);
         return { status: 487 };
       }
+      if (this.#profile.provisional === 'one' && !this.#rang) this.#res.send(180);
       const a = await this.#parts.app.createUAS(this.#req, this.#res, { localSdp: answer });
       this.record.a.localTag = a.sip.localTag;
       this.record.b = calleeLeg(b, branch.kind, branch.id);
@@ -153,8 +164,13 @@ export class Attempt {
     if (this.#over || response.status <= 100) return;
     this.record.cdr.ringingAt ??= this.#parts.now();
     const sdp = response.body;
-    if (sdp && this.#branches.length === 1 && !this.#early) {
+    const state = { rang: this.#rang, early: this.#early, alone: this.#branches.length === 1 };
+    const next = provisional(this.#profile.provisional, state, Boolean(sdp));
+    if (next === 'early') {
+      // Before the wait: ringing that comes meanwhile is not told beside it.
       this.#early = true;
+      const rang = this.#rang;
+      this.#rang = true;
       const toTag = parseNameAddr(response.get('to') ?? '')?.params.get('tag') ?? branch.id;
       try {
         const body = await this.#parts.media.answer(this.#media, {
@@ -166,13 +182,13 @@ export class Attempt {
           to: this.#kind,
         });
         if (!this.#over) this.#res.send(183, { body });
-        this.#rang = true;
         return;
       } catch {
+        this.#rang = rang;
         // Early media is a kindness; the call goes on without it.
       }
     }
-    if (this.#rang) return;
+    if (next === 'none' || this.#rang || this.#profile.provisional === 'with-sdp') return;
     this.#rang = true;
     this.#res.send(180);
   }

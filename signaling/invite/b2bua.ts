@@ -1,10 +1,13 @@
-import { bareHost, parseNameAddr, parseUri, quote } from '../engine/mod.ts';
+import type { Account } from '../directory/mod.ts';
+import { bareHost, escapeUser, parseNameAddr, parseUri } from '../engine/mod.ts';
 import { MediaError } from '../media-port.ts';
+import { joinedHeaders, profileOf, traitsOf } from '../register/mod.ts';
 import type { Req, Res } from '../srf.ts';
 import { Attempt } from './attempt.ts';
 import { endCall } from './end.ts';
 import { join, LiveCalls } from './established.ts';
 import { hangUpFromRecord, serveFromRecord } from './from-record.ts';
+import { accountIdentity, identityHeaders, peerIdentity, type Identity } from './headers.ts';
 import { callerLeg } from './legs.ts';
 import { kindOfSdp } from './media-kind.ts';
 import type { B2buaParts } from './parts.ts';
@@ -17,6 +20,19 @@ const KIND_HEADER = 'X-Causeway-Kind';
 
 /** Seconds after which every call has been asked about. */
 const CHECK_TURNS = 20;
+
+interface KnownCaller extends Caller {
+  readonly name: string;
+  readonly identity: Identity;
+  /** Of an agent. */
+  readonly account?: Account;
+}
+
+interface Refused {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: Record<string, string>;
+}
 
 /** Every call of this node: set-up, what happens within it, and its end. */
 export class B2bua {
@@ -83,17 +99,26 @@ export class B2bua {
       return;
     }
     const now = parts.now();
-    const who = this.#caller(req, now);
+    // Before the first wait: a CANCEL comes when it likes.
+    let cancelled = false;
+    req.on('cancel', () => (cancelled = true));
+    const who = await this.#caller(req, now);
+    if (cancelled) return;
     if ('status' in who) {
-      res.send(who.status, { headers: who.headers });
+      res.send(who.status, who.reason, { headers: who.headers });
       return;
     }
-    const dialled = parseUri(req.uri)?.user;
+    const target = parts.gruus?.read(req.uri);
+    if (target?.type === 'void' || (target?.type === 'temporary' && target.tenant !== who.tenant)) {
+      res.send(404);
+      return;
+    }
+    const dialled = target?.user ?? parseUri(req.uri)?.user;
     if (dialled === undefined) {
       res.send(484);
       return;
     }
-    if (parts.tenants.ofUri(req.uri) === undefined && who.from === 'agent') {
+    if (who.from === 'agent' && !parts.tenants.within(who.tenant, req.uri)) {
       res.send(404, 'Domain Not Served Here');
       return;
     }
@@ -125,10 +150,8 @@ export class B2bua {
       cdr: { direction: 'forwarded', from: who.name, to: dialled, startedAt: now },
     };
     parts.calls.add(call);
-    let cancelled = false;
-    req.on('cancel', () => (cancelled = true));
     try {
-      const where = await route(parts, who, dialled);
+      const where = await route(parts, who, dialled, target && { uri: req.uri, target });
       if (where.type === 'refuse') {
         this.#refuse(call, res, {
           status: where.status,
@@ -143,7 +166,8 @@ export class B2bua {
         endCall(parts, call, 'caller', 'cancelled');
         return;
       }
-      const attempt = new Attempt(parts, { record: call, req, res, media: call.media, kind }, (destination) =>
+      const profile = profileOf(traitsOf(req, who.account?.profile));
+      const attempt = new Attempt(parts, { record: call, req, res, media: call.media, kind, profile }, (destination) =>
         this.#headers(call, who, dialled, destination, hops),
       );
       this.#attempts.set(call.id, attempt);
@@ -191,56 +215,47 @@ export class B2bua {
     endCall(this.#parts, call, 'system', reason ?? `refused with ${status}`);
   }
 
-  #caller(
-    req: Req,
-    now: number,
-  ): (Caller & { name: string; display: string | undefined }) | { status: number; headers: Record<string, string> } {
+  async #caller(req: Req, now: number): Promise<KnownCaller | Refused> {
     const { guard, trunks, tenants } = this.#parts;
     const from = parseNameAddr(req.get('from') ?? '');
     const name = (from && parseUri(from.uri)?.user) ?? 'anonymous';
-    const display = from?.displayName;
     if (guard.fromPeer(req, now)) {
       const only = req.get(KIND_HEADER) === 'webrtc' ? 'webrtc' : 'plain';
-      return { tenant: tenants.ofUri(from?.uri ?? '') ?? 'default', from: 'node', only, name, display };
+      const tenant = tenants.ofUri(from?.uri ?? '') ?? 'default';
+      return { tenant, from: 'node', only, name, identity: peerIdentity(req, true) };
     }
-    const trunk = trunks.bySource(req.source_address, Number(req.source_port));
-    if (trunk) return { tenant: trunk.tenant, from: 'trunk', only: undefined, name, display };
-    const verdict = guard.authenticate('INVITE', req.uri, req, now);
+    const source = { protocol: req.protocol, address: req.source_address, port: Number(req.source_port) };
+    const trunk = trunks.bySource(source.address, source.port);
+    if (trunk) {
+      const identity = peerIdentity(req, trunk.trusted !== false);
+      return { tenant: trunk.tenant, from: 'trunk', only: undefined, name, identity };
+    }
+    const verdict = await guard.authenticate('INVITE', req.uri, req, now, source);
     if (verdict.type === 'account') {
       const { account } = verdict;
-      return {
-        tenant: account.tenant,
-        from: 'agent',
-        only: undefined,
-        name: account.user,
-        display: account.displayName,
-      };
+      const identity = accountIdentity(req, account);
+      return { tenant: account.tenant, from: 'agent', only: undefined, name: account.user, identity, account };
     }
-    const { status, headers } = verdict.challenge;
-    return { status, headers: Object.fromEntries(headers.map(({ name: key, value }) => [key, value])) };
+    const { status, reason = '', headers } = verdict.challenge;
+    return { status, reason, headers: joinedHeaders(headers) };
   }
 
   /** Who calls, in the form that this destination understands. Names that an agent writes about itself are not passed on. */
   #headers(
     call: CallRecord,
-    who: Caller & { name: string; display: string | undefined },
+    who: KnownCaller,
     dialled: string,
     destination: Destination,
     hops: number,
   ): Record<string, string> {
-    const { accounts, guard, tenants, now } = this.#parts;
+    const { guard, tenants, now } = this.#parts;
     const domain = tenants.domain(who.tenant);
-    const account = who.from === 'agent' ? accounts.user(who.tenant, who.name) : undefined;
-    const shown = destination.what === 'trunk' ? (account?.number ?? who.name) : who.name;
-    const display = who.display === undefined ? '' : `${quote(who.display)} `;
-    const from = `${display}<sip:${shown}@${destination.what === 'trunk' ? 'localhost' : domain}>`;
     const host = destination.what === 'trunk' ? bareHost(parseUri(destination.uri)?.host ?? domain) : domain;
     return {
-      From: from,
-      To: `<sip:${dialled}@${host}>`,
+      ...identityHeaders(who.identity, destination, domain),
+      To: `<sip:${escapeUser(dialled)}@${host}>`,
       'Max-Forwards': String(hops - 1),
       Allow: 'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE',
-      ...(destination.what === 'trunk' && account ? { 'P-Asserted-Identity': from } : {}),
       ...(destination.what === 'node' ? guard.peerToken(this.#nextCallId(call), now()) : {}),
       ...(destination.what === 'node' ? { 'Call-ID': this.#nextCallId(call), [KIND_HEADER]: destination.kind } : {}),
     };

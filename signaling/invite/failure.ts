@@ -30,7 +30,7 @@ function passOn(status: number, reason: string, cause: string | undefined, what:
   if (status === 401 || status === 407) return as(502, 'Credentials Refused Beyond');
   if (status >= 300 && status < 400) return as(480);
   // An agent's device that cannot be reached is an agent who is away, not a failure of this server.
-  if (what === 'agent' && (status === 408 || status === 503)) return as(480);
+  if (what === 'agent' && (status === 408 || status === 430 || status === 503)) return as(480);
   return { status, ...(reason === '' ? {} : { reason }), ...(headers ? { headers } : {}) };
 }
 
@@ -45,7 +45,8 @@ export function bestFailure(failures: readonly Failure[]): Failure {
   return [...failures].sort((a, b) => rank(a) - rank(b) || a.status - b.status)[0] ?? { status: 480 };
 }
 
-/** Another gateway may do better. */
-export function tryNext({ status }: Failure): boolean {
+/** Another gateway may do better; another device of lower q always may, unless somebody has declined (§16.7 step 5). */
+export function tryNext({ status }: Failure, devices: boolean): boolean {
+  if (devices) return status < 600;
   return status === 408 || status === 500 || (status >= 502 && status < 600);
 }

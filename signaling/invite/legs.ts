@@ -1,4 +1,5 @@
 import { parseCSeq, parseNameAddr } from '../engine/mod.ts';
+import { FIRST_CSEQ } from '../register/mod.ts';
 import type { LegKind } from '../media-port.ts';
 import type { DialogView, Req } from '../srf.ts';
 import type { LegRecord } from './record.ts';
@@ -18,7 +19,7 @@ export function callerLeg(req: Req, kind: LegKind): LegRecord {
     remoteUri: from?.uri ?? '',
     remoteTarget: parseNameAddr(req.get('contact') ?? '')?.uri ?? from?.uri ?? '',
     routes: routesOf(req.get('record-route')),
-    localCSeq: cseq,
+    localCSeq: Math.max(cseq, FIRST_CSEQ),
     remoteCSeq: cseq,
     sdpVersion: 1,
     flow: { protocol: req.protocol, address: req.source_address, port: Number(req.source_port) },

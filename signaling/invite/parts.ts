@@ -1,6 +1,6 @@
 import type { Accounts, Tenants } from '../directory/mod.ts';
 import type { MediaPort } from '../media-port.ts';
-import type { Bindings, Guard } from '../register/mod.ts';
+import type { Bindings, Gruus, Guard, Wakeups } from '../register/mod.ts';
 import type { RegistryPort } from '../registry-port.ts';
 import type { SipApp } from '../srf.ts';
 import type { Trunks } from '../trunk/mod.ts';
@@ -13,6 +13,10 @@ export interface B2buaParts {
   readonly accounts: Accounts;
   readonly tenants: Tenants;
   readonly bindings: Bindings;
+  /** Without them no URI means a single device. */
+  readonly gruus?: Gruus | undefined;
+  /** Without them nobody is woken. */
+  readonly wakeups?: Wakeups | undefined;
   readonly trunks: Trunks;
   readonly media: MediaPort;
   readonly registry: Pick<RegistryPort, 'locate'>;

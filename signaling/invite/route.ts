@@ -1,8 +1,9 @@
 import { bracketed } from '../../vocabulary/mod.ts';
-import { parseUri, bareHost } from '../engine/mod.ts';
+import { bareHost, escapeUser, parseNameAddr, parseUri } from '../engine/mod.ts';
 import type { LegKind } from '../media-port.ts';
-import { kindOf, type Binding } from '../register/mod.ts';
+import { devices, kindOf, sleeps, type Binding, type GruuTarget } from '../register/mod.ts';
 import type { B2buaParts } from './parts.ts';
+import { wakeDevice } from './waking.ts';
 
 /** One INVITE that may be sent. */
 export interface Destination {
@@ -14,6 +15,14 @@ export interface Destination {
   readonly kind: LegKind;
   readonly what: 'agent' | 'trunk' | 'node';
   readonly name: string;
+  /** Whether it is in our trust domain (RFC 3325 §2.3). */
+  readonly trusted: boolean;
+  /** Its Route set (RFC 3327). */
+  readonly routes?: readonly string[] | undefined;
+  /** Other flows of the same device, for when this one has failed (RFC 5626 §6). */
+  readonly others?: readonly Destination[];
+  /** It sleeps: resolves with where it is once it is awake. */
+  readonly wake?: () => Promise<Destination | undefined>;
 }
 
 export interface Caller {
@@ -29,18 +38,23 @@ export type Route =
   | { readonly type: 'refuse'; readonly status: number; readonly reason?: string };
 
 /** Who rings when this caller dials this user or number. */
-export async function route(parts: B2buaParts, caller: Caller, dialled: string): Promise<Route> {
+export async function route(parts: B2buaParts, caller: Caller, dialled: string, gruu?: Gruu): Promise<Route> {
   const account = parts.accounts.find(caller.tenant, dialled);
   if (account) {
-    const here = parts.bindings
+    const bindings = parts.bindings
       .of(caller.tenant, account.user, parts.now())
-      .map(byBinding)
-      .filter(({ kind }) => caller.only === undefined || kind === caller.only);
-    // What another node forwarded is looked for here only: two nodes must not play ball.
-    const elsewhere = caller.from === 'node' ? [] : await otherNodes(parts, caller.tenant, account.user, dialled);
-    const all = [...here, ...elsewhere];
-    if (all.length === 0) return { type: 'refuse', status: 480, reason: 'Not Registered' };
-    return { type: 'groups', groups: [all] };
+      .filter((binding) => caller.only === undefined || kindOf(binding) === caller.only);
+    const groups = devices(bindings, gruu?.target);
+    // What another node forwarded is looked for here only: two nodes must not play ball. A GRUU means one device.
+    const other = async () =>
+      caller.from === 'node' ? [] : otherNodes(parts, caller.tenant, account.user, dialled, gruu);
+    const elsewhere = gruu !== undefined && groups.length > 0 ? [] : await other();
+    const owner = { tenant: caller.tenant, user: account.user };
+    const here = groups.map((group) => group.map(({ flows }) => byDevice(parts, owner, flows, other, elsewhere)));
+    const [first = [], ...later] = here;
+    const best = [...first, ...elsewhere];
+    if (best.length === 0) return { type: 'refuse', status: 480, reason: 'Not Registered' };
+    return { type: 'groups', groups: [best, ...later] };
   }
   // A gateway may reach agents, not other gateways: that would be free long distance for whoever finds it.
   if (caller.from !== 'agent') return { type: 'refuse', status: 404 };
@@ -53,41 +67,74 @@ export async function route(parts: B2buaParts, caller: Caller, dialled: string):
       const host = uri ? `${uri.host}${uri.port === undefined ? '' : `:${uri.port}`}` : '';
       return [
         {
-          uri: `sip:${dialled}@${host}`,
+          uri: `sip:${escapeUser(dialled)}@${host}`,
           via: trunk.uri,
           kind: 'plain' as const,
           what: 'trunk' as const,
           name: trunk.name,
+          trusted: trunk.trusted !== false,
         },
       ];
     }),
   };
 }
 
-function byBinding(binding: Binding): Destination {
-  const { protocol, address, port } = binding.source;
-  const contact = parseUri(binding.contact);
-  const direct = protocol === 'udp' && contact !== undefined && bareHost(contact.host) === address;
-  return {
-    uri: binding.contact,
-    // The contact of a client behind NAT, and every connection, is reached only the way it came.
-    via: direct ? undefined : `sip:${bracketed(address)}:${port};transport=${protocol}`,
-    kind: kindOf(binding),
-    what: 'agent',
-    name: binding.key,
-  };
+/** A R-URI that means one device (RFC 5627). */
+export interface Gruu {
+  readonly uri: string;
+  readonly target: GruuTarget;
 }
 
-async function otherNodes(parts: B2buaParts, tenant: string, user: string, dialled: string): Promise<Destination[]> {
+function byDevice(
+  parts: B2buaParts,
+  owner: { readonly tenant: string; readonly user: string },
+  [first, ...others]: readonly [Binding, ...Binding[]],
+  elsewhere: () => Promise<readonly Destination[]>,
+  before: readonly Destination[],
+): Destination {
+  // Media is offered once, for one kind of device.
+  const alike = others.filter((other) => kindOf(other) === kindOf(first));
+  const destination = { ...byBinding(first), others: alike.map(byBinding) };
+  if (!parts.wakeups || !sleeps(first, parts.now())) return destination;
+  const wake = () => wakeDevice(parts, { ...owner, binding: first }, byBinding, elsewhere, before);
+  return { ...destination, wake };
+}
+
+function byBinding(binding: Binding): Destination {
+  const { protocol, address, port } = binding.source;
+  const { path } = binding;
+  const about = {
+    uri: binding.contact,
+    kind: kindOf(binding),
+    what: 'agent' as const,
+    name: binding.key,
+    trusted: false,
+  };
+  // The first hop of its path knows the way (RFC 3327 §5.3).
+  if (path !== undefined) return { ...about, via: parseNameAddr(path[0] ?? '')?.uri, routes: path };
+  const contact = parseUri(binding.contact);
+  const direct = protocol === 'udp' && contact !== undefined && bareHost(contact.host) === address;
+  // The contact of a client behind NAT, and every connection, is reached only the way it came.
+  return { ...about, via: direct ? undefined : `sip:${bracketed(address)}:${port};transport=${protocol}` };
+}
+
+async function otherNodes(
+  parts: B2buaParts,
+  tenant: string,
+  user: string,
+  dialled: string,
+  gruu: Gruu | undefined,
+): Promise<Destination[]> {
   const nodes = await parts.registry.locate(tenant, user).catch(() => []);
   // That node passes SDP on as it is: the media of the whole call stays on one media node, ours.
   return nodes.flatMap(({ node, sip, kinds }) =>
     kinds.map((kind) => ({
-      uri: `sip:${dialled}@${parts.tenants.domain(tenant)}`,
+      uri: gruu?.uri ?? `sip:${escapeUser(dialled)}@${parts.tenants.domain(tenant)}`,
       via: sip,
       kind,
       what: 'node' as const,
       name: node,
+      trusted: true,
     })),
   );
 }

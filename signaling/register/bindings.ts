@@ -1,19 +1,5 @@
 import type { BindingKind } from '../registry-port.ts';
-import type { Source } from './guard.ts';
-
-/** One way to reach a user (RFC 3261 §10): a contact, and the flow by which it was registered. */
-export interface Binding {
-  /** instance and reg-id where the client names them (RFC 5626 §6), else the contact URI. */
-  readonly key: string;
-  readonly contact: string;
-  readonly instance: string | undefined;
-  readonly callId: string;
-  readonly cseq: number;
-  /** Epoch ms. */
-  readonly expiresAt: number;
-  readonly source: Source;
-  readonly userAgent: string;
-}
+import { kindOf, type Binding, type Source } from './binding.ts';
 
 export interface BindingLimits {
   readonly bindings: number;
@@ -23,14 +9,23 @@ export interface BindingLimits {
 /** The latest expiry of an AoR's bindings and what their devices speak; 0 when the last one is gone. */
 export type LocationListener = (tenant: string, aor: string, expiresAt: number, kinds: readonly BindingKind[]) => void;
 
-export type BindResult = 'bound' | 'out-of-order' | 'too-many' | 'full';
+/** What one REGISTER does to the bindings of its AoR: all of it or nothing (RFC 3261 §10.3). */
+export interface Change {
+  readonly put: readonly Binding[];
+  /** Keys. */
+  readonly drop: readonly string[];
+}
+
+export type ChangeResult = 'done' | 'too-many' | 'full';
 
 /** All bindings of this node by tenant and address of record. Pure: time is an argument. */
 export class Bindings {
-  readonly #byAor = new Map<string, Map<string, Binding>>();
-  readonly #bySource = new Map<string, Set<string>>();
+  readonly #byAor = new Map<string, Binding[]>();
+  /** AoRs by connection; UDP has none that could end. */
+  readonly #byFlow = new Map<string, Set<string>>();
   readonly #limits: BindingLimits;
   readonly #changed: LocationListener;
+  readonly #waiting = new Map<string, Set<(binding: Binding) => void>>();
   #size = 0;
 
   /** `changed`: the latest expiry of an AoR, 0 when its last binding is gone. */
@@ -50,61 +45,65 @@ export class Bindings {
 
   /** Live bindings, the latest registered last. */
   of(tenant: string, aor: string, now: number): Binding[] {
-    return [...(this.#byAor.get(aorKey(tenant, aor))?.values() ?? [])].filter((binding) => binding.expiresAt > now);
+    return (this.#byAor.get(aorKey(tenant, aor)) ?? []).filter((binding) => binding.expiresAt > now);
   }
 
-  bind(tenant: string, aor: string, binding: Binding, now: number): BindResult {
+  /** `perAor`: of this account, in the place of the node's limit. */
+  change(tenant: string, aor: string, { put, drop }: Change, now: number, perAor = this.#limits.perAor): ChangeResult {
     const key = aorKey(tenant, aor);
-    const known = this.#byAor.get(key);
-    const previous = known?.get(binding.key);
-    // §10.3 step 7: an older request of the same registration must not undo a newer one.
-    if (previous && previous.callId === binding.callId && previous.cseq >= binding.cseq) return 'out-of-order';
-    if (!previous) {
-      if (this.#size >= this.#limits.bindings) return 'full';
-      const live = known ? [...known.values()].filter((entry) => entry.expiresAt > now).length : 0;
-      if (live >= this.#limits.perAor) return 'too-many';
-    }
-    if (previous) this.#drop(key, previous);
-    const bindings = this.#byAor.get(key) ?? new Map<string, Binding>();
-    bindings.set(binding.key, binding);
-    this.#byAor.set(key, bindings);
-    this.#size++;
-    const source = sourceKey(binding.source);
-    const keys = this.#bySource.get(source) ?? new Set<string>();
-    keys.add(key);
-    this.#bySource.set(source, keys);
-    this.#report(key);
-    return 'bound';
+    const before = this.#byAor.get(key) ?? [];
+    const gone = new Set([...drop, ...put.map((binding) => binding.key)]);
+    const kept = before.filter((binding) => !gone.has(binding.key) && binding.expiresAt > now);
+    const after = [...kept, ...put];
+    // Who has too many may still refresh and remove what it has.
+    const live = before.filter((binding) => binding.expiresAt > now).length;
+    if (after.length > perAor && after.length > live) return 'too-many';
+    const size = this.#size + after.length - before.length;
+    if (size > this.#limits.bindings && after.length > before.length) return 'full';
+    for (const binding of before) this.#unlink(key, binding);
+    for (const binding of after) this.#link(key, binding);
+    if (after.length === 0) this.#byAor.delete(key);
+    else this.#byAor.set(key, after);
+    this.#size = size;
+    if (before.length > 0 || after.length > 0) this.#report(key);
+    for (const binding of put) this.#tell(key, binding);
+    return 'done';
   }
 
-  /** @returns false when the request is older than what is bound. */
-  unbind(tenant: string, aor: string, bindingKey: string, callId: string, cseq: number): boolean {
-    const key = aorKey(tenant, aor);
-    const binding = this.#byAor.get(key)?.get(bindingKey);
-    if (!binding) return true;
-    if (binding.callId === callId && binding.cseq >= cseq) return false;
-    this.#drop(key, binding);
-    this.#report(key);
-    return true;
+  /** One binding. */
+  bind(tenant: string, aor: string, binding: Binding, now: number): ChangeResult {
+    return this.change(tenant, aor, { put: [binding], drop: [] }, now);
   }
 
-  unbindAll(tenant: string, aor: string): void {
-    const key = aorKey(tenant, aor);
-    for (const binding of [...(this.#byAor.get(key)?.values() ?? [])]) this.#drop(key, binding);
-    this.#report(key);
+  /** Called once when the binding is registered again; the function returned takes it back. */
+  onceBound(tenant: string, aor: string, bindingKey: string, listener: (binding: Binding) => void): () => void {
+    const key = waitKey(aorKey(tenant, aor), bindingKey);
+    const listeners = this.#waiting.get(key) ?? new Set();
+    this.#waiting.set(key, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#waiting.get(key) === listeners) this.#waiting.delete(key);
+    };
   }
 
-  /** The connection is gone, and with it the only way to these contacts. */
+  /** The connection is gone, and with it the only way to these contacts: but a push can bring a device back. */
   flowClosed(source: Source): number {
     let count = 0;
-    for (const key of [...(this.#bySource.get(sourceKey(source)) ?? [])]) {
-      for (const binding of [...(this.#byAor.get(key)?.values() ?? [])]) {
-        if (sourceKey(binding.source) !== sourceKey(source)) continue;
-        this.#drop(key, binding);
-        count++;
+    const flow = flowKey(source);
+    for (const key of [...(this.#byFlow.get(flow) ?? [])]) {
+      const before = this.#byAor.get(key) ?? [];
+      const after: Binding[] = [];
+      for (const binding of before) {
+        if (flowKey(binding.source) !== flow || binding.asleep === true) after.push(binding);
+        else if (binding.push?.prid !== undefined) after.push({ ...binding, asleep: true });
+        else count++;
       }
+      this.#size += after.length - before.length;
+      if (after.length === 0) this.#byAor.delete(key);
+      else this.#byAor.set(key, after);
       this.#report(key);
     }
+    this.#byFlow.delete(flow);
     return count;
   }
 
@@ -117,49 +116,75 @@ export class Bindings {
   sweep(now: number): number {
     let count = 0;
     for (const [key, bindings] of this.#byAor) {
-      for (const binding of bindings.values()) {
-        if (binding.expiresAt > now) continue;
-        this.#drop(key, binding);
-        count++;
-        this.#report(key);
-      }
+      if (bindings.every((binding) => binding.expiresAt > now)) continue;
+      const after = bindings.filter((binding) => binding.expiresAt > now);
+      for (const binding of bindings) if (binding.expiresAt <= now) this.#unlink(key, binding);
+      for (const binding of after) this.#link(key, binding);
+      count += bindings.length - after.length;
+      this.#size += after.length - bindings.length;
+      if (after.length === 0) this.#byAor.delete(key);
+      else this.#byAor.set(key, after);
+      this.#report(key);
     }
     return count;
   }
 
-  #drop(key: string, binding: Binding): void {
-    const bindings = this.#byAor.get(key);
-    if (bindings?.delete(binding.key) !== true) return;
-    this.#size--;
-    if (bindings.size === 0) this.#byAor.delete(key);
-    const source = sourceKey(binding.source);
-    const stillThere = [...bindings.values()].some((other) => sourceKey(other.source) === source);
-    const keys = this.#bySource.get(source);
-    if (!stillThere) keys?.delete(key);
-    if (keys?.size === 0) this.#bySource.delete(source);
+  /** Every binding, with its owner. */
+  *all(): Generator<{ readonly tenant: string; readonly aor: string; readonly binding: Binding }> {
+    for (const [key, bindings] of this.#byAor) {
+      for (const binding of bindings) yield { ...split(key), binding };
+    }
+  }
+
+  #link(key: string, { source, asleep }: Binding): void {
+    if (source.protocol === 'udp' || asleep === true) return;
+    const flow = flowKey(source);
+    const keys = this.#byFlow.get(flow);
+    if (keys) keys.add(key);
+    else this.#byFlow.set(flow, new Set([key]));
+  }
+
+  #unlink(key: string, { source }: Binding): void {
+    if (source.protocol === 'udp') return;
+    const flow = flowKey(source);
+    const keys = this.#byFlow.get(flow);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#byFlow.delete(flow);
+  }
+
+  #tell(key: string, binding: Binding): void {
+    if (this.#waiting.size === 0) return;
+    const at = waitKey(key, binding.key);
+    const listeners = this.#waiting.get(at);
+    this.#waiting.delete(at);
+    for (const listener of listeners ?? []) listener(binding);
   }
 
   #report(key: string): void {
-    const at = key.indexOf(' ');
     let latest = 0;
-    const kinds = new Set<BindingKind>();
-    for (const binding of this.#byAor.get(key)?.values() ?? []) {
+    const kinds: BindingKind[] = [];
+    for (const binding of this.#byAor.get(key) ?? []) {
       latest = Math.max(latest, binding.expiresAt);
-      kinds.add(kindOf(binding));
+      if (!kinds.includes(kindOf(binding))) kinds.push(kindOf(binding));
     }
-    this.#changed(key.slice(0, at), key.slice(at + 1), latest, [...kinds]);
+    const { tenant, aor } = split(key);
+    this.#changed(tenant, aor, latest, kinds);
   }
-}
-
-/** A browser comes by WebSocket and speaks WebRTC; everything else is a phone. */
-export function kindOf(binding: Binding): BindingKind {
-  return binding.source.protocol === 'ws' || binding.source.protocol === 'wss' ? 'webrtc' : 'plain';
 }
 
 function aorKey(tenant: string, aor: string): string {
   return `${tenant} ${aor}`;
 }
 
-function sourceKey(source: Source): string {
+function split(key: string): { tenant: string; aor: string } {
+  const at = key.indexOf(' ');
+  return { tenant: key.slice(0, at), aor: key.slice(at + 1) };
+}
+
+function waitKey(key: string, bindingKey: string): string {
+  return `${key}\u0000${bindingKey}`;
+}
+
+function flowKey(source: Source): string {
   return `${source.protocol} ${source.address} ${source.port}`;
 }

@@ -1,4 +1,15 @@
-export { Bindings, kindOf, type Binding } from './bindings.ts';
-export { Guard, type Source } from './guard.ts';
+export { Admission, type Limited } from './admission.ts';
+export { BearerTokens, type BearerIssuer } from './bearer.ts';
+export { kindOf, type Binding, type Source } from './binding.ts';
+export { Bindings } from './bindings.ts';
+export { Gruus, type GruuTarget } from './gruu.ts';
+export { pushSender, type PushHook } from './io/push-hook.ts';
+export { Guard } from './guard.ts';
+export { moves } from './move.ts';
 export { NonceCounts, Nonces } from './nonce.ts';
-export { createRegistrar } from './registrar.ts';
+export { FIRST_CSEQ, profileOf, STANDARD, traitsOf } from './profile.ts';
+export type { Profile } from './profiles.ts';
+export { devices } from './reach.ts';
+export { createRegistrar, joinedHeaders } from './registrar.ts';
+export { Storm } from './storm.ts';
+export { sleeps, Wakeups } from './wake.ts';

@@ -8,6 +8,8 @@ export interface Trunk {
   readonly sources: readonly string[];
   /** Dialled numbers that it takes. */
   readonly match: RegExp;
+  /** In our trust domain (RFC 3325 §2.3): what it asserts is believed, and it is told who calls. Yes when absent. */
+  readonly trusted?: boolean | undefined;
 }
 
 export class Trunks {

@@ -50,6 +50,18 @@ describe('configuration', () => {
       { signaling: [{ mediaNodes: ['127.0.0.1:2223'] }] },
       'x: signaling.0.mediaNodes.0: found "127.0.0.1:2223", wanted udp:HOST:PORT, e.g. udp:127.0.0.1:2223',
     ],
+    [
+      { signaling: [{ accounts: [{ user: 'a', password: 'b', profile: 'other' }] }] },
+      'x: signaling.0.accounts.0.profile: found "other", wanted standard or jssip or sipjs or ringcentral-web-phone or ringcentral-softphone or baresip',
+    ],
+    [
+      { signaling: [{ registration: { push: { refreshSeconds: 120 } } }] },
+      'x: signaling.0.registration.push.refreshSeconds: found 120, wanted at least 121',
+    ],
+    [
+      { signaling: [{ registration: { serviceRoute: ['<sip:a>'] } }] },
+      'x: signaling.0.registration.serviceRoute.0: found "<sip:a>", wanted a SIP URI, e.g. sip:192.0.2.1;lr',
+    ],
     [{ media: { id: 'm' } }, 'x: media: found {"id":"m"}, wanted a list'],
   ] as const) {
     it(`says: ${text}`, () =>

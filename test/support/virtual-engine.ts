@@ -50,6 +50,8 @@ export class VirtualEngine {
           return flow(target);
         },
         flow: () => undefined,
+        token: () => '',
+        byToken: () => 'gone' as const,
         send: async (_flow, bytes) => {
           const message = parseMessage(Buffer.from(bytes), 'datagram');
           if (message instanceof Message) this.sent.push(message);
@@ -57,7 +59,7 @@ export class VirtualEngine {
         closeFlow: () => undefined,
         close: async () => undefined,
       }),
-      resolver: new Resolver(now),
+      resolver: new Resolver({ now, listeners: () => [LISTENER] }),
       ids: randomIds,
       routeSecret: 'of this test',
       limits: { transactions: 1000, registeredFlows: 1000 },

@@ -10,6 +10,7 @@ import { endLeg, GIVE_UP_MS, keepSdp, openLeg, repeat, stopRepeating } from './l
 import { answerSession, sessionAgreed } from './session.ts';
 import { endWithBye } from './outbound.ts';
 import type { Repeated, ServerRequest } from './records.ts';
+import { answerTarget } from './ways.ts';
 
 /** An application's answer to a request (control protocol §6.3). @returns the refusal's frame, or nothing when the answer went out and was echoed. */
 export function sendResponse(
@@ -24,7 +25,7 @@ export function sendResponse(
   if (!request) return nok('Response not sent due to unknown transaction');
   const { transaction, message } = request;
   const { flow } = transaction;
-  if (flow.closed) {
+  if (flow.closed && !answerTarget(transaction)) {
     finish(core, request);
     if (request.leg && !request.inDialog) endLeg(core, request.leg);
     transaction.abandon();
@@ -60,7 +61,7 @@ export function sendResponse(
   if (message.method === 'INVITE') afterInviteAnswer(core, request, response, reliable, now);
   else if (message.method === 'SUBSCRIBE' && status >= 300 && leg && !request.inDialog) endLeg(core, leg);
   if ((message.method === 'REGISTER' || message.method === 'SUBSCRIBE') && status >= 200 && status < 300) {
-    if (flow.reliable) core.registeredFlows.learn(message, response, flow, now);
+    if (flow.reliable && !flow.closed) core.registeredFlows.learn(message, response, flow, now);
   }
   return undefined;
 }
@@ -84,6 +85,7 @@ function openDialog(core: Core, request: ServerRequest, response: Message): void
     transaction.flow,
   );
   if (!dialog) return;
+  dialog.localCSeq = Math.max(dialog.localCSeq, core.policy.firstCSeq ?? 0);
   request.leg = openLeg(core, dialog.id, 'uas', message.method, request.app);
   if (message.method === 'INVITE') request.leg.serverInvite = request;
   core.dialogs.add(dialog);

@@ -1,7 +1,7 @@
 import { bracketed } from '../../../vocabulary/mod.ts';
 import { spellName } from '../control/mod.ts';
 import type { Flow, Listener } from '../io/mod.ts';
-import { canonicalName, Message, parseNameAddr, tagOf, topVia, type SipMessage } from '../message/mod.ts';
+import { canonicalName, keyOf, Message, noteSource, parseNameAddr, tagOf, type SipMessage } from '../message/mod.ts';
 import { withTag } from '../dialog/mod.ts';
 
 /** What the engine itself writes; an application's value for them is not sent. */
@@ -26,7 +26,9 @@ export function contactUri(flow: Flow, user?: string): string {
 }
 
 export function viaFor(flow: Flow, branch: string): string {
-  return `SIP/2.0/${flow.protocol.toUpperCase()} ${sentBy(flow.listener)};rport;branch=${branch}`;
+  // By a TLS connection of ours the peer may send its requests back (RFC 5923 §8.1).
+  const alias = flow.protocol === 'tls' && flow.outgoing === true ? ';alias' : '';
+  return `SIP/2.0/${flow.protocol.toUpperCase()} ${sentBy(flow.listener)};rport;branch=${branch}${alias}`;
 }
 
 /**
@@ -57,7 +59,10 @@ export function copyAppHeaders(from: SipMessage, to: Message, flow: Flow, skip: 
     const canonical = canonicalName(name);
     if (IMMUTABLE.has(canonical) || skip.has(canonical)) continue;
     if (canonical === 'contact') to.append('Contact', nameAddr(ownAddress(value, flow, true)));
-    else if (canonical === 'p-asserted-identity') to.append('P-Asserted-Identity', ownAddress(value, flow, false));
+    else if (canonical === 'www-authenticate' || canonical === 'proxy-authenticate') {
+      // An application's headers are joined by commas; these are never to share a line (RFC 3261 §7.3.1).
+      for (const part of value.split(/,\s*(?=(?:Digest|Bearer)\s)/i)) to.append(spellName(name), part);
+    } else if (canonical === 'p-asserted-identity') to.append('P-Asserted-Identity', ownAddress(value, flow, false));
     else to.append(spellName(name), value);
   }
 }
@@ -96,11 +101,13 @@ export function buildResponse(
   if (status === 100 && request.get('timestamp') !== undefined) {
     response.append('Timestamp', request.get('timestamp') as string);
   }
-  const to = request.get('to') ?? '';
-  response.append('From', request.get('from') ?? '');
-  response.append('To', tag === undefined || tagOf(to) !== undefined ? to : withTag(nameAddr(to), tag));
-  response.append('Call-ID', request.get('call-id') ?? '');
-  response.append('CSeq', request.get('cseq') ?? '');
+  const to = request.get('to');
+  // What a malformed request lacks its answer lacks too.
+  const copy = (name: string, value: string | undefined) => value !== undefined && response.append(name, value);
+  copy('From', request.get('from'));
+  copy('To', to === undefined || tag === undefined || tagOf(to) !== undefined ? to : withTag(nameAddr(to), tag));
+  copy('Call-ID', request.get('call-id'));
+  copy('CSeq', request.get('cseq'));
   if (app) {
     copyAppHeaders(app, response, flow, NOTHING);
     typeBody(response, app.body);
@@ -120,21 +127,13 @@ export function addContact(message: Message, contact: string): void {
   if (CONTACT_REQUESTS.has(message.method) && message.get('contact') === undefined) message.append('Contact', contact);
 }
 
-/**
- * Notes in the top Via where the request really came from (RFC 3261 §18.2.1, RFC 3581 §4). The port is noted even
- * for clients that did not ask: answers go back by the flow in any case.
- */
+/** Notes in the top Via where the request really came from. */
 export function markVia(message: Message, flow: Flow): void {
-  const index = message.headers.findIndex((header) => canonicalName(header.name) === 'via');
+  const index = message.headers.findIndex((header) => keyOf(header) === 'via');
   const header = message.headers[index];
   if (!header) return;
-  const { via, first, rest } = topVia(header.value);
-  if (!via) return;
-  const { address, port } = flow.remote;
-  let value = first.replace(/;\s*(?:rport|received)(?:\s*=[^;,\s]*)?(?=\s*[;,]|\s*$)/gi, '');
-  if (via.host !== bracketed(address)) value += `;received=${address}`;
-  value += `;rport=${port}`;
-  message.headers[index] = { name: header.name, value: rest === '' ? value : `${value}, ${rest}` };
+  const value = noteSource(header.value, flow.remote.address, flow.remote.port);
+  if (value !== undefined) message.headers[index] = { ...header, value };
 }
 
 /** CANCEL for a request of ours (§9.1): same R-URI, branch, CSeq number and route. */

@@ -13,6 +13,8 @@ export interface Challenge {
   readonly status: number;
   readonly reason?: string;
   readonly headers: readonly { readonly name: string; readonly value: string }[];
+  /** The connection ends with this answer. */
+  readonly close?: boolean;
 }
 
 export interface CorePolicy {
@@ -30,6 +32,10 @@ export interface CorePolicy {
   readonly route?: ((request: SipMessage, flow: Flow) => Promise<Routed> | undefined) | undefined;
   /** In-dialog requests of dialogs that this engine does not hold: 481, or to the application with an empty dialog id. */
   readonly orphanRequests: 'reject' | 'deliver';
+  /** Whether Route headers that an application writes into a new request are sent; drachtio's server drops them. */
+  readonly appRoutes?: boolean | undefined;
+  /** Where the CSeqs of our own requests begin; as drachtio's server does it when absent. */
+  readonly firstCSeq?: number | undefined;
 }
 
 /** A decision that has been carried out as far as connections go. */

@@ -11,6 +11,7 @@ import { endLeg } from './legs.ts';
 import { proxyBranchFailed, proxyResponse } from './proxy-run.ts';
 import { RegisteredFlows } from './registered-flows.ts';
 import { clientFailed, receiveResponse, receiveStray } from './responses.ts';
+import { answerAnew, answerTarget } from './ways.ts';
 
 export interface CoreParts {
   readonly policy: CorePolicy;
@@ -33,7 +34,10 @@ export function createCore(parts: CoreParts): Core {
     parts
       .transports()
       .send(flow, bytes)
-      .catch(() => transaction?.step('transport-error', parts.now()));
+      .catch(() => {
+        if (transaction?.role === 'server') void answerAnew(core, transaction, bytes);
+        else transaction?.step('transport-error', parts.now());
+      });
   };
   const layer: TransactionLayer = new TransactionLayer(
     {
@@ -58,8 +62,8 @@ export function createCore(parts: CoreParts): Core {
       },
       orphaned: (transaction) => {
         const request = core.byServerTransaction.get(transaction);
-        // A call keeps its chance: the peer of a dialog may come back by another connection.
-        if (!request || transaction.invite) return;
+        // A call keeps its chance: the peer of a dialog may come back by another connection. So does who can be called back.
+        if (!request || transaction.invite || answerTarget(transaction)) return;
         finish(core, request);
         if (request.leg && !request.inDialog) endLeg(core, request.leg);
         transaction.abandon();

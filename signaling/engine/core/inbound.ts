@@ -1,6 +1,6 @@
 import { MIN_SE, refreshTarget, tooOften, type Dialog } from '../dialog/mod.ts';
 import type { Flow } from '../io/mod.ts';
-import { Message, parseContacts, parseCSeq, tagOf, type ParseFailure } from '../message/mod.ts';
+import { ALLOW, Message, parseContacts, parseCSeq, refusalOf, tagOf, type ParseFailure } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
 import { answer, answerStateless, finish } from './answer.ts';
 import { markVia } from './build.ts';
@@ -12,23 +12,6 @@ import { endWithBye } from './outbound.ts';
 import { proxyAck, proxyCancel, proxyInside } from './proxying.ts';
 import type { Leg } from './records.ts';
 
-/** What applications can be asked for; everything else gets 405. */
-const METHODS = new Set([
-  'INVITE',
-  'REGISTER',
-  'MESSAGE',
-  'OPTIONS',
-  'INFO',
-  'NOTIFY',
-  'SUBSCRIBE',
-  'PUBLISH',
-  'REFER',
-  'BYE',
-  'UPDATE',
-  'PRACK',
-]);
-const ALLOW =
-  'INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, NOTIFY, REFER, REGISTER, SUBSCRIBE, PUBLISH, UPDATE, PRACK';
 /** NOTIFYs that wait for one answer. */
 const MAX_EARLY = 4;
 /** What an application needs to listen to a dialog that it has just got. */
@@ -41,6 +24,11 @@ export function receive(core: Core, message: Message, flow: Flow, now: number): 
   if (message.type === 'request') {
     markVia(message, flow);
     if (message.method !== 'ACK' && message.method !== 'CANCEL' && !core.layer.knows(message)) {
+      const refusal = refusalOf(message);
+      if (refusal) {
+        answerStateless(core, message, flow, refusal.status, refusal.reason, refusal.headers);
+        return;
+      }
       if (tagOf(message.get('to')) === undefined && refuse(core, message, flow)) return;
     }
   }
@@ -49,6 +37,10 @@ export function receive(core: Core, message: Message, flow: Flow, now: number): 
 
 /** What is refused before it costs any state. */
 function refuse(core: Core, request: Message, flow: Flow): boolean {
+  if (core.layer.merges(request)) {
+    answerStateless(core, request, flow, 482, 'Merged Request');
+    return true;
+  }
   if (core.draining && request.method === 'INVITE') {
     core.counters.refused++;
     answerStateless(core, request, flow, 503, 'Draining', [{ name: 'Retry-After', value: '5' }]);
@@ -59,6 +51,7 @@ function refuse(core: Core, request: Message, flow: Flow): boolean {
   if (!decision) return false;
   core.counters.challenged++;
   answerStateless(core, request, flow, decision.status, decision.reason, decision.headers);
+  if (decision.close === true) core.transports.closeFlow(flow, 'refused');
   return true;
 }
 
@@ -67,16 +60,13 @@ export function receiveMalformed(core: Core, failure: ParseFailure, flow: Flow):
   const { partial } = failure;
   if (!(partial instanceof Message) || partial.method === 'ACK') return;
   markVia(partial, flow);
-  answerStateless(core, partial, flow, failure.status, failure.reason);
+  const headers = failure.status === 501 ? [{ name: 'Allow', value: ALLOW }] : [];
+  answerStateless(core, partial, flow, failure.status, failure.reason, headers);
 }
 
 /** A request that begins a server transaction. */
 export function receiveRequest(core: Core, transaction: Transaction, now: number): void {
   const message = transaction.request;
-  if (!METHODS.has(message.method)) {
-    answer(core, transaction, 405, undefined, now, { Allow: ALLOW });
-    return;
-  }
   const toTag = tagOf(message.get('to'));
   const fromTag = tagOf(message.get('from'));
   if (toTag === undefined) {

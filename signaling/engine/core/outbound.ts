@@ -17,7 +17,7 @@ import { about, deliverUnsolicited, type Core } from './context.ts';
 import { endLeg, GIVE_UP_MS, keepSdp, openLeg, stopSession } from './legs.ts';
 import type { ClientRequest, Leg } from './records.ts';
 import { failLocally } from './responses.ts';
-import { inDialogWay, isOwnAddress, outsideWay } from './ways.ts';
+import { fitSize, inDialogWay, isOwnAddress, outsideWay } from './ways.ts';
 
 const METHODS = new Set(
   'INVITE ACK CANCEL BYE OPTIONS REGISTER INFO PRACK UPDATE MESSAGE SUBSCRIBE NOTIFY REFER PUBLISH'.split(' '),
@@ -78,10 +78,9 @@ async function sendOutside(
   }
   const request = Message.request(message.method, text);
   const id = core.ids.uuid();
-  const way = await outsideWay(core, routeUrl === '' ? text : routeUrl);
-  // Without a way the application still gets its echo and then a 503, as from a peer (§7.1).
-  const flow = 'flow' in way ? way.flow : undefined;
-  const reference = flow ?? core.anyFlow();
+  const first = await outsideWay(core, routeUrl === '' ? text : routeUrl);
+  // Without a way the application still gets its echo and then a 503 or 430, as from a peer (§7.1).
+  const reference = 'flow' in first ? first.flow : core.anyFlow();
   if (message.get('content-type') === undefined && message.body.length > 0 && !looksLikeSdp(message.body)) {
     nok('missing content-type');
     return;
@@ -89,7 +88,8 @@ async function sendOutside(
   const from = nameAddr(ownAddress(message.get('from') ?? `<${contactUri(reference)}>`, reference, false));
   // With a To tag it belongs to a dialog that only the application knows: then it also knows the route set.
   const adopted = tagOf(message.get('to')) !== undefined;
-  if (adopted) for (const hop of message.getAll('route')) request.append('Route', hop);
+  if (adopted || core.policy.appRoutes === true)
+    for (const hop of message.getAll('route')) request.append('Route', hop);
   request.append('From', tagOf(from) === undefined ? withTag(from, core.ids.tag()) : from);
   request.append('To', nameAddr(ownAddress(message.get('to') ?? `<${text}>`, reference, false)));
   request.append('Call-ID', message.get('call-id') ?? core.ids.uuid());
@@ -101,7 +101,9 @@ async function sendOutside(
   typeBody(request, message.body);
   const branch = core.ids.branch();
   request.prepend('Via', viaFor(reference, branch));
-  echo(core, app, command, request, reference, id);
+  const way = await fitSize(core, first, request, branch);
+  const flow = 'flow' in way ? way.flow : undefined;
+  echo(core, app, command, request, flow ?? reference, id);
 
   const client = newClient(id, request, app, undefined, false, 'rest' in way ? way.rest : []);
   if (message.method === 'INVITE' || message.method === 'SUBSCRIBE') {
@@ -120,7 +122,7 @@ async function sendOutside(
     return;
   }
   if (flow) launch(core, client, flow, branch);
-  else failLocally(core, client, 503, 'error' in way ? way.error : undefined);
+  else if ('error' in way) failLocally(core, client, way.gone ? 430 : 503, way.error);
 }
 
 async function sendInside(
@@ -142,14 +144,16 @@ async function sendInside(
   dialog.localCSeq = Math.max(dialog.localCSeq, cseq);
   const request = dialogRequest(dialog, method, cseq);
   if (!message.uri.includes('placeholder') && method !== 'PRACK' && parseUri(message.uri)) request.uri = message.uri;
-  const way = await inDialogWay(core, dialog, nextHop(request));
-  const flow = 'flow' in way ? way.flow : dialog.flow;
-  copyAppHeaders(message, request, flow, NO_SKIP);
-  const contact = dialog.localContact || `<${contactUri(flow)}>`;
+  const first = await inDialogWay(core, dialog, nextHop(request));
+  const reference = 'flow' in first ? first.flow : dialog.flow;
+  copyAppHeaders(message, request, reference, NO_SKIP);
+  const contact = dialog.localContact || `<${contactUri(reference)}>`;
   addContact(request, contact);
   typeBody(request, message.body);
   const branch = core.ids.branch();
-  request.prepend('Via', viaFor(flow, branch));
+  request.prepend('Via', viaFor(reference, branch));
+  const way = await fitSize(core, first, request, branch);
+  const flow = 'flow' in way ? way.flow : reference;
   const id = core.ids.uuid();
   echo(core, app, command, request, flow, id);
   const client = newClient(id, request, app, leg, true, 'rest' in way ? way.rest : []);
@@ -166,7 +170,7 @@ async function sendInside(
     // The dialog is over for us once BYE has left (§15.1.1), but its answer still goes to the application.
     if (leg.clientInvite) cancelClient(core, leg.clientInvite, []);
   }
-  if ('error' in way) failLocally(core, client, 503, way.error);
+  if ('error' in way) failLocally(core, client, way.gone ? 430 : 503, way.error);
   else launch(core, client, flow, branch);
 }
 

@@ -1,5 +1,5 @@
 import { reply, type AppLink } from '../control/mod.ts';
-import type { Flow, Target } from '../io/mod.ts';
+import type { Flow, Target, TargetFailure } from '../io/mod.ts';
 import { parseNameAddr, splitHeaderList, type Message, type SipHeader } from '../message/mod.ts';
 import {
   forwardedRequest,
@@ -18,7 +18,8 @@ import { cdrAttempt, cdrStart, cdrStop } from './cdr.ts';
 import { about, type Core } from './context.ts';
 import { GIVE_UP_MS } from './legs.ts';
 import { pathFor, recordRoutes } from './proxy-routes.ts';
-import { firstReachable, isOwnUri, outsideWay, type Way } from './ways.ts';
+import { noteFailure, retryAfter } from './failover.ts';
+import { firstReachable, fitSize, isOwnUri, outsideWay, setTopVia, type Way } from './ways.ts';
 
 /** A request that is being proxied: between its server transaction and those of its branches. */
 export interface ProxyRun {
@@ -119,13 +120,9 @@ async function launch(core: Core, run: ProxyRun, branch: Branch): Promise<void> 
     run.flow !== undefined && loose === undefined && !run.flow.closed
       ? { flow: run.flow, rest: [] }
       : await outsideWay(core, hop);
-  if (branch.state === 'done') return;
-  if (branch.cancel !== 'no') {
-    failBranch(core, run, branch, 487);
-    return;
-  }
+  if (refused(core, run, branch)) return;
   if ('error' in way) {
-    failBranch(core, run, branch, 503, way.error);
+    failBranch(core, run, branch, way.gone ? 430 : 503, way.error);
     return;
   }
   const incoming = run.transaction.flow;
@@ -139,8 +136,16 @@ async function launch(core: Core, run: ProxyRun, branch: Branch): Promise<void> 
     breadth: Math.min(branch.breadth, MAX_BREADTH),
   });
   if (isCall(run)) cdrAttempt(core, 'application', copy);
-  sendBranch(core, run, branch, copy, way);
+  const sized = await fitSize(core, way, copy, branchOf(copy));
+  if (refused(core, run, branch)) return;
+  sendBranch(core, run, branch, copy, 'flow' in sized ? sized : way);
   if (!plan.fullResponse) done(core, run);
+}
+
+/** Nobody wants it any more: what was being prepared is not sent. */
+function refused(core: Core, run: ProxyRun, branch: Branch): boolean {
+  if (branch.state !== 'done' && branch.cancel !== 'no') failBranch(core, run, branch, 487);
+  return branch.state === 'done' || branch.cancel !== 'no';
 }
 
 function sendBranch(core: Core, run: ProxyRun, branch: Branch, request: Message, way: Exclude<Way, { error: string }>) {
@@ -176,6 +181,9 @@ export function proxyResponse(core: Core, state: BranchState, message: Message, 
   const { run, branch } = state;
   const response = forwardedResponse(message);
   if (!response) return;
+  const { flow } = state.transaction;
+  if (message.status === 503 && elsewhere(core, state, retryAfter(message))) return;
+  if (message.status !== 503) core.resolver.answered({ protocol: flow.protocol, ...flow.remote });
   if (message.status < 200) perform(core, run, run.context.provisional(branch, response), now);
   else {
     stopTimer(core, run, `${branch.index} cancel`);
@@ -184,29 +192,35 @@ export function proxyResponse(core: Core, state: BranchState, message: Message, 
   }
 }
 
-/** The target did not answer (408), or the request could not be sent: its next address, or 503 (§16.8, §16.9). */
+/** The target did not answer (408), or the request could not be sent (503, or 430): its next address, if any (§16.8, §16.9). */
 export function proxyBranchFailed(core: Core, state: BranchState, why: 'timeout' | 'transport'): void {
-  const { run, branch, alternatives } = state;
-  if (branch.state === 'done') return;
-  const status = why === 'timeout' ? 408 : 503;
-  if (alternatives.length === 0 || branch.cancel !== 'no' || branch.state !== 'trying') {
-    failBranch(core, run, branch, branch.cancel === 'no' ? status : 487);
-    return;
+  const { run, branch } = state;
+  if (branch.state === 'done' || elsewhere(core, state, why)) return;
+  const { flow } = state.transaction;
+  const gone = flow.reliable && flow.closed && flow.outgoing !== true;
+  failBranch(core, run, branch, branch.cancel !== 'no' ? 487 : why === 'timeout' ? 408 : gone ? 430 : 503);
+}
+
+/** The same request to the branch's next address (RFC 3263 §4.3); false when there is none. */
+function elsewhere(core: Core, state: BranchState, why: TargetFailure): boolean {
+  const { branch } = state;
+  const left = noteFailure(core, state.transaction.flow, why, state.alternatives);
+  if (left.length === 0 || branch.cancel !== 'no' || branch.state === 'done') return false;
+  void relaunch(core, state, left);
+  return true;
+}
+
+async function relaunch(core: Core, { run, branch, request: before }: BranchState, left: readonly Target[]) {
+  const request = before.clone();
+  const name = `${core.ids.branch()}-${loopHash(run.request)}`;
+  let way = await firstReachable(core, left);
+  if ('flow' in way) {
+    setTopVia(request, way.flow, name);
+    way = await fitSize(core, way, request, name);
   }
-  void firstReachable(core, alternatives).then((way) => {
-    if (branch.state === 'done') return;
-    if ('error' in way || branch.cancel !== 'no') {
-      failBranch(core, run, branch, branch.cancel === 'no' ? status : 487);
-      return;
-    }
-    const request = state.request.clone();
-    request.set('Via', viaFor(way.flow, `${core.ids.branch()}-${loopHash(run.request)}`));
-    // `set` leaves one Via: those of the hops before us follow it.
-    const rest = run.request.getAll('via');
-    const at = request.headers.findIndex(({ name }) => name === 'Via');
-    request.headers.splice(at + 1, 0, ...rest.map((value) => ({ name: 'Via', value })));
-    sendBranch(core, run, branch, request, way);
-  });
+  if (refused(core, run, branch)) return;
+  if ('error' in way) failBranch(core, run, branch, 503, way.error);
+  else sendBranch(core, run, branch, request, way);
 }
 
 function failBranch(core: Core, run: ProxyRun, branch: Branch, status: number, reason?: string): void {

@@ -1,6 +1,6 @@
 import { sipFrame } from '../control/mod.ts';
 import { dialogRequest, refreshTarget, uacDialog, type Dialog } from '../dialog/mod.ts';
-import type { Flow } from '../io/mod.ts';
+import type { Flow, TargetFailure } from '../io/mod.ts';
 import { parseCSeq, tagOf, type Message } from '../message/mod.ts';
 import type { Transaction } from '../transaction/mod.ts';
 import { buildResponse, viaFor } from './build.ts';
@@ -11,7 +11,8 @@ import { deliver, frameTime, type Core } from './context.ts';
 import { endLeg } from './legs.ts';
 import { byeFor, launch, releaseCancel } from './outbound.ts';
 import type { ClientRequest } from './records.ts';
-import { firstReachable } from './ways.ts';
+import { noteFailure, retryAfter } from './failover.ts';
+import { firstReachable, fitSize, setTopVia } from './ways.ts';
 
 /** A response that belongs to a client transaction. */
 export function receiveResponse(core: Core, transaction: Transaction, message: Message, now: number): void {
@@ -28,6 +29,8 @@ export function receiveResponse(core: Core, transaction: Transaction, message: M
       repeated2xx(core, client, message, transaction.flow, now);
     return;
   }
+  if (status === 503 && tryElsewhere(core, client, transaction, retryAfter(message))) return;
+  if (status !== 503) core.resolver.answered({ protocol: transaction.flow.protocol, ...transaction.flow.remote });
   const { leg } = client;
   const dialog = leg && dialogOf(core, client, message, transaction.flow);
   if (status >= 200) complete(core, client, message, dialog);
@@ -148,25 +151,39 @@ export function receiveStray(core: Core, message: Message): void {
   if (answered?.ack && answered.cseq === cseq.number) core.transmit(answered.ack.flow, answered.ack.bytes);
 }
 
-/** Nobody answered (408), or the request could not be sent: the next target, or 503 (§8.1.3.1, RFC 3263 §4.3). */
+/** Nobody answered (408), or the request could not be sent: the next target, or 503, or 430 (§8.1.3.1, RFC 5626 §5.3). */
 export function clientFailed(core: Core, transaction: Transaction, why: 'timeout' | 'transport'): void {
   const client = core.byClientTransaction.get(transaction);
-  if (!client || client.done) return;
-  if (client.alternatives.length === 0 || client.cancel !== 'no') {
-    failLocally(core, client, why === 'timeout' ? 408 : 503);
-    return;
-  }
+  if (!client || client.done || tryElsewhere(core, client, transaction, why)) return;
+  const { flow } = transaction;
+  const gone = flow.reliable && flow.closed && flow.outgoing !== true;
+  failLocally(core, client, why === 'timeout' ? 408 : gone ? 430 : 503);
+}
+
+/** The same request to the next target, with a new branch (RFC 3263 §4.3); false when there is none. */
+function tryElsewhere(core: Core, client: ClientRequest, transaction: Transaction, why: TargetFailure): boolean {
+  const left = noteFailure(core, transaction.flow, why, client.alternatives);
+  if (left.length === 0 || client.cancel !== 'no') return false;
   core.byClientTransaction.delete(transaction);
-  void firstReachable(core, client.alternatives).then((way) => {
-    if ('error' in way) {
-      failLocally(core, client, 503, way.error);
-      return;
+  client.alternatives = [];
+  client.provisional = false;
+  const branch = core.ids.branch();
+  const relaunch = async (): Promise<void> => {
+    let way = await firstReachable(core, left);
+    if ('flow' in way) {
+      setTopVia(client.request, way.flow, branch);
+      way = await fitSize(core, way, client.request, branch);
     }
-    const branch = core.ids.branch();
-    client.request.set('Via', viaFor(way.flow, branch));
-    client.alternatives = way.rest;
-    launch(core, client, way.flow, branch);
-  });
+    if (client.done) return;
+    if ('error' in way) failLocally(core, client, 503, way.error);
+    else if (client.cancel !== 'no') failLocally(core, client, 487);
+    else {
+      client.alternatives = way.rest;
+      launch(core, client, way.flow, branch);
+    }
+  };
+  void relaunch();
+  return true;
 }
 
 /** A final answer that the engine makes up for a peer that gave none. */

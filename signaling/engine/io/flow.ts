@@ -1,7 +1,8 @@
 import type { HostPort } from '../../../vocabulary/mod.ts';
 import type { ParseFailure, SipMessage } from '../message/mod.ts';
+import type { Protocol, Target } from '../targets/mod.ts';
 
-export type Protocol = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
+export type { Protocol, Target } from '../targets/mod.ts';
 
 /** One listening address, as in `--sip udp:0.0.0.0:5060,wss:[::]:8443`. `external` is what Via, Contact and Record-Route carry. */
 export interface Listener {
@@ -24,15 +25,8 @@ export interface Flow {
   readonly local: HostPort;
   readonly remote: HostPort;
   readonly closed: boolean;
-}
-
-/** Where a request is to go, after RFC 3263 has been applied. */
-export interface Target {
-  readonly protocol: Protocol;
-  readonly address: string;
-  readonly port: number;
-  /** For TLS: the name that the certificate must carry (RFC 5922). */
-  readonly serverName?: string;
+  /** We have opened the connection, so that it can be opened again. */
+  readonly outgoing?: boolean;
 }
 
 export interface TransportEvents {
@@ -51,6 +45,10 @@ export interface Transports {
   connect(target: Target): Promise<Flow>;
   /** The flow with this id, while it is open (or, for UDP, known). */
   flow(id: string): Flow | undefined;
+  /** The flow as the user part of a URI of ours, for Path and Record-Route (RFC 5626 §5.1). */
+  token(flow: Flow): string;
+  /** `gone`: there was such a flow (430, RFC 5626 §5.3.1). `forged`: we have never given this token out (403). */
+  byToken(token: string): Flow | 'gone' | 'forged';
   /** Resolves when the bytes have been handed to the kernel; rejects with a TransportError when the flow is gone or its send queue is full. */
   send(flow: Flow, bytes: Uint8Array): Promise<void>;
   closeFlow(flow: Flow, reason: string): void;

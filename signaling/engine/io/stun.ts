@@ -2,9 +2,17 @@ import { isIPv6 } from 'node:net';
 
 const MAGIC = 0x2112_a442;
 
+export const STUN_HEADER = 20;
+
 /** STUN shares the SIP port (RFC 5626 §8): first two bits zero and the magic cookie. */
 export function isStun(bytes: Buffer): boolean {
-  return bytes.length >= 20 && (bytes[0] as number) < 4 && bytes.readUInt32BE(4) === MAGIC;
+  return bytes.length >= STUN_HEADER && (bytes[0] as number) < 4 && bytes.readUInt32BE(4) === MAGIC;
+}
+
+/** How long the STUN message is that begins here; `undefined` when none does. Wants a whole header. */
+export function stunLength(bytes: Buffer): number | undefined {
+  const length = bytes.readUInt16BE(2);
+  return isStun(bytes) && length % 4 === 0 ? STUN_HEADER + length : undefined;
 }
 
 /** The answer to a Binding request (RFC 8489 §7.3.1): where it came from, XORed. Nothing else is answered. */

@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import { FlowHandle } from './flow-handle.ts';
+import type { Refusal } from './admission.ts';
+import { FlowHandle, type CloseCause, type ConnectionFlow } from './flow-handle.ts';
+import { readToken, tokenOf } from './flow-token.ts';
 import { TransportError, type Flow, type Listener, type Target, type Transports } from './flow.ts';
 import { Hub } from './hub.ts';
 import { DEFAULT_LIMITS, parseListen, type TransportOptions } from './options.ts';
@@ -12,8 +15,19 @@ export interface TransportStats {
   readonly received: number;
   readonly sent: number;
   readonly malformed: number;
-  readonly overflow: number;
-  readonly refusedConnections: number;
+  readonly malformedOf: Readonly<Record<string, number>>;
+  readonly oversized: Readonly<Record<string, number>>;
+  /** Open sockets that peers have opened, and how many addresses hold them. */
+  readonly connections: number;
+  readonly addresses: number;
+  /** TLS handshakes under way. */
+  readonly handshaking: number;
+  /** Connections that were not taken, by why. */
+  readonly refused: Readonly<Record<Refusal | 'subprotocol', number>>;
+  /** Connections that were given up, by why. */
+  readonly gaveUp: Readonly<Record<CloseCause | 'slow-handshake', number>>;
+  /** UDP peers that were forgotten because there were too many. */
+  readonly udpForgotten: number;
 }
 
 /** All sockets of one engine. Made by {@link createTransports}; `close` ends every one of them. */
@@ -22,10 +36,12 @@ export class TransportSet implements Transports {
   readonly #udp: UdpTransport[] = [];
   readonly #streams: StreamTransport[] = [];
   readonly #webSockets: WebSocketTransport[] = [];
-  readonly #connecting = new Map<string, Promise<FlowHandle>>();
+  readonly #connecting = new Map<string, Promise<ConnectionFlow>>();
+  readonly #tokenKey: Uint8Array;
 
   constructor(hub: Hub) {
     this.#hub = hub;
+    this.#tokenKey = hub.options.flowTokenKey ?? randomBytes(32);
   }
 
   async open(listen: readonly string[]): Promise<void> {
@@ -45,7 +61,7 @@ export class TransportSet implements Transports {
   async connect(target: Target): Promise<Flow> {
     if (target.protocol === 'udp') return this.#udpFor(target).flowTo(target.address, target.port);
     const existing = this.#hub.existing(target);
-    if (existing && !existing.closed) return existing;
+    if (existing) return existing;
     if (target.protocol === 'ws' || target.protocol === 'wss') {
       throw new TransportError('closed', 'a WebSocket client can only be reached by the connection it opened');
     }
@@ -64,23 +80,61 @@ export class TransportSet implements Transports {
     return this.#hub.flows.get(id);
   }
 
+  token(flow: Flow): string {
+    return tokenOf(flow, this.#tokenKey);
+  }
+
+  byToken(token: string): Flow | 'gone' | 'forged' {
+    const name = readToken(token, this.#tokenKey);
+    if (!name) return 'forged';
+    const { id, protocol, localPort, address, port } = name;
+    if (protocol === 'udp') {
+      const socket = this.#udp.find(
+        (transport) => transport.listener.bound.port === localPort && transport.family === (isIPv6(address) ? 6 : 4),
+      );
+      return socket?.flowTo(address, port) ?? 'gone';
+    }
+    // An id is unique in this process alone; another's of the same name had another peer.
+    const flow = this.#hub.flows.get(id);
+    return flow && flow.remote.address === address && flow.remote.port === port ? flow : 'gone';
+  }
+
   async send(flow: Flow, bytes: Uint8Array): Promise<void> {
     if (!(flow instanceof FlowHandle)) throw new TransportError('closed', 'not a flow of these transports');
     await flow.write(bytes);
   }
 
   closeFlow(flow: Flow, reason: string): void {
-    if (flow instanceof FlowHandle && flow.protocol !== 'udp') flow.destroy(reason);
+    if (flow instanceof FlowHandle && flow.protocol !== 'udp') flow.destroy('asked', reason);
+  }
+
+  /** Ends the connection with this peer, if there is one. */
+  closePeer(peer: { readonly protocol: Target['protocol']; readonly address: string; readonly port: number }): void {
+    const flow = this.#hub.existing(peer);
+    if (flow) this.closeFlow(flow, 'moved');
   }
 
   stats(): TransportStats {
-    const flows: Record<string, number> = { udp: 0, tcp: 0, tls: 0, ws: 0, wss: 0 };
-    for (const flow of this.#hub.flows.values()) flows[flow.protocol] = (flows[flow.protocol] ?? 0) + 1;
-    return { flows, ...this.#hub.counters };
+    const udp = this.#udp.reduce((sum, { flowCount }) => sum + flowCount, 0);
+    const flows: Record<string, number> = { udp, ...this.#hub.open };
+    const { counters, admission, handshakes, refused, gaveUp, malformedOf, oversized } = this.#hub;
+    const { connections, addresses } = admission;
+    return {
+      flows,
+      ...counters,
+      malformedOf: { ...malformedOf },
+      oversized: { ...oversized },
+      connections,
+      addresses,
+      handshaking: handshakes.size,
+      refused: { ...refused },
+      gaveUp: { ...gaveUp },
+    };
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#udp, ...this.#streams, ...this.#webSockets].map((transport) => transport.close()));
+    this.#hub.close();
   }
 
   #udpFor(target: Target): UdpTransport {

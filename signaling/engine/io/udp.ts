@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { Message, parseMessage } from '../message/mod.ts';
+import type { HostPort } from '../../../vocabulary/mod.ts';
 import { FlowHandle } from './flow-handle.ts';
 import { TransportError, type Listener } from './flow.ts';
 import type { Hub } from './hub.ts';
@@ -9,11 +10,12 @@ import { answerStunBinding, isStun } from './stun.ts';
 
 /** A peer that has been silent for longer than any transaction lasts (RFC 3261 timers F, H and J: 32 s) is forgotten. */
 const IDLE_MS = 40_000;
+const PING = Buffer.from('\r\n\r\n');
+const PONG = Buffer.from('\r\n');
 
 /**
  * One UDP socket. It owns its flows: one for each peer address, found again by that address; the least recently
- * used are forgotten, after a while or when there are too many. A UDP flow has no end of its own: who still holds
- * a forgotten one can send on it.
+ * used are forgotten, after a while or when there are too many.
  */
 export class UdpTransport {
   readonly listener: Listener;
@@ -69,19 +71,15 @@ export class UdpTransport {
       this.#flows.set(key, known);
       return known.flow;
     }
-    const flow: FlowHandle = new FlowHandle({
-      listener: this.listener,
-      protocol: 'udp',
-      local: this.listener.bound,
-      remote: { address, port },
-      write: (bytes) => this.#send(bytes, address, port),
-      destroy: () => this.#forget(key),
-    });
+    const flow = new UdpFlow(this.listener, { address, port }, this);
     this.#flows.set(key, { flow, usedAt });
     this.#hub.flows.set(flow.id, flow);
     if (this.#flows.size > this.#hub.limits.udpFlows) {
       const oldest = this.#flows.keys().next().value;
-      if (oldest !== undefined) this.#forget(oldest);
+      if (oldest !== undefined) {
+        this.#hub.counters.udpForgotten++;
+        this.#forget(oldest);
+      }
     }
     return flow;
   }
@@ -99,6 +97,10 @@ export class UdpTransport {
     }
   }
 
+  forget({ address, port }: HostPort): void {
+    this.#forget(`${address} ${port}`);
+  }
+
   #forget(key: string): void {
     const known = this.#flows.get(key);
     if (!known) return;
@@ -108,20 +110,31 @@ export class UdpTransport {
 
   #received(bytes: Buffer, address: string, port: number): void {
     if (port === 0) return;
-    if (isStun(bytes)) {
-      const answer = answerStunBinding(bytes, address, port);
-      if (answer) this.#socket.send(answer, port, address);
+    const stun = isStun(bytes);
+    if (stun || isKeepAlive(bytes)) {
+      // Datagrams need no answer to CRLF (RFC 5626 §3.5.2), but some NATs count only what comes from inside out and back.
+      const answer = stun ? answerStunBinding(bytes, address, port) : bytes.equals(PING) ? PONG : undefined;
+      if (answer && this.#socket.getSendQueueSize() < this.#hub.limits.udpQueueBytes)
+        this.#socket.send(answer, port, address);
       return;
     }
-    if (isKeepAlive(bytes)) return;
-    const flow = this.flowTo(address, port);
     const parsed = parseMessage(bytes, 'datagram');
-    if (parsed instanceof Message) this.#hub.message(parsed, flow);
-    else this.#hub.malformed(parsed, flow);
+    if (parsed instanceof Message) this.#hub.message(parsed, this.flowTo(address, port));
+    // Noise that cannot be answered is not remembered.
+    else
+      this.#hub.malformed(
+        parsed,
+        parsed.partial ? this.flowTo(address, port) : new UdpFlow(this.listener, { address, port }, this),
+      );
   }
 
-  #send(bytes: Uint8Array, address: string, port: number): Promise<void> {
+  send(bytes: Uint8Array, { address, port }: HostPort): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#socket.getSendQueueSize() > this.#hub.limits.udpQueueBytes) {
+        this.#hub.gaveUp.backlog++;
+        reject(new TransportError('overflow', 'the send queue of the UDP socket is full'));
+        return;
+      }
       if (bytes.length > 65_507) {
         reject(new TransportError('overflow', `a message of ${bytes.length} bytes does not fit a datagram`));
         return;
@@ -139,6 +152,28 @@ export class UdpTransport {
         reject(connectError(error as NodeJS.ErrnoException));
       }
     });
+  }
+}
+
+/** A pair of addresses. It has no end: who still holds a forgotten one can send on it. */
+class UdpFlow extends FlowHandle {
+  readonly #transport: UdpTransport;
+
+  constructor(listener: Listener, remote: HostPort, transport: UdpTransport) {
+    super(listener, remote);
+    this.#transport = transport;
+  }
+
+  get local(): HostPort {
+    return this.listener.bound;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#transport.send(bytes, this.remote);
+  }
+
+  destroy(): void {
+    this.#transport.forget(this.remote);
   }
 }
 

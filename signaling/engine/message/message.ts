@@ -1,4 +1,4 @@
-import { canonicalName, defaultReason } from './names.ts';
+import { canonicalName, defaultReason, keyOf } from './names.ts';
 import type { SipHeader, SipMessage } from './sip-message.ts';
 
 const EMPTY = new Uint8Array(0);
@@ -44,7 +44,7 @@ export class Message implements SipMessage {
   get(name: string): string | undefined {
     const wanted = canonicalName(name);
     for (const header of this.headers) {
-      if (canonicalName(header.name) === wanted) return header.value;
+      if (keyOf(header) === wanted) return header.value;
     }
     return undefined;
   }
@@ -53,20 +53,20 @@ export class Message implements SipMessage {
     const wanted = canonicalName(name);
     const values: string[] = [];
     for (const header of this.headers) {
-      if (canonicalName(header.name) === wanted) values.push(header.value);
+      if (keyOf(header) === wanted) values.push(header.value);
     }
     return values;
   }
 
   set(name: string, value: string): void {
     const wanted = canonicalName(name);
-    const index = this.headers.findIndex((header) => canonicalName(header.name) === wanted);
+    const index = this.headers.findIndex((header) => keyOf(header) === wanted);
     if (index < 0) {
       this.headers.push({ name, value });
       return;
     }
     this.headers[index] = { name, value };
-    this.headers = this.headers.filter((header, i) => i <= index || canonicalName(header.name) !== wanted);
+    this.headers = this.headers.filter((header, i) => i <= index || keyOf(header) !== wanted);
   }
 
   append(name: string, value: string): void {
@@ -79,7 +79,7 @@ export class Message implements SipMessage {
 
   remove(name: string): void {
     const wanted = canonicalName(name);
-    this.headers = this.headers.filter((header) => canonicalName(header.name) !== wanted);
+    this.headers = this.headers.filter((header) => keyOf(header) !== wanted);
   }
 
   clone(): Message {
@@ -92,8 +92,15 @@ export class Message implements SipMessage {
   }
 
   toBytes(): Buffer {
-    const head = Buffer.from(this.#head(), 'utf8');
-    return this.body.length === 0 ? head : Buffer.concat([head, this.body]);
+    const head = this.#head();
+    const { body } = this;
+    if (body.length === 0) return Buffer.from(head, 'utf8');
+    // One buffer, into which both are written once.
+    const headBytes = Buffer.byteLength(head, 'utf8');
+    const bytes = Buffer.allocUnsafe(headBytes + body.length);
+    bytes.write(head, 0, headBytes, 'utf8');
+    bytes.set(body, headBytes);
+    return bytes;
   }
 
   toString(): string {
@@ -105,7 +112,7 @@ export class Message implements SipMessage {
     let text =
       this.type === 'request' ? `${this.method} ${this.uri} SIP/2.0\r\n` : `SIP/2.0 ${this.status} ${this.reason}\r\n`;
     for (const header of this.headers) {
-      if (canonicalName(header.name) !== 'content-length') text += `${header.name}: ${header.value}\r\n`;
+      if (keyOf(header) !== 'content-length') text += `${header.name}: ${header.value}\r\n`;
     }
     return `${text}Content-Length: ${this.body.length}\r\n\r\n`;
   }

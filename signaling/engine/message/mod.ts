@@ -1,8 +1,13 @@
+export * from './address.ts';
+export * from './fields/mod.ts';
 export * from './headers.ts';
 export * from './list.ts';
 export { Message } from './message.ts';
-export { canonicalName, defaultReason } from './names.ts';
-export { LIMITS, parseMessage } from './parse.ts';
+export { canonicalName, defaultReason, keyOf } from './names.ts';
+export { LIMITS } from './limits.ts';
+export { parseMessage } from './parse.ts';
+export { acceptsSdp, ALLOW, OPTION_TAGS, refusalOf, type Refusal } from './refusal.ts';
 export type * from './sip-message.ts';
 export { StreamFramer, type Framed } from './stream-framer.ts';
 export * from './uri.ts';
+export * from './via.ts';

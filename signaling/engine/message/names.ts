@@ -24,6 +24,57 @@ const COMPACT: ReadonlyMap<string, string> = new Map(
   }),
 );
 
+/** Names that messages are full of, as nearly everybody spells them. */
+const COMMON = [
+  'Via', 'From', 'To', 'Call-ID', 'CSeq', 'Contact', 'Content-Length', 'Content-Type', 'Max-Forwards', 'Route',
+  'Record-Route', 'Expires', 'Authorization', 'Proxy-Authorization', 'WWW-Authenticate', 'Proxy-Authenticate', 'Allow',
+  'Supported', 'Require', 'Proxy-Require', 'Unsupported', 'User-Agent', 'Server', 'Date', 'Accept', 'Event',
+  'Allow-Events', 'Subscription-State', 'Refer-To', 'Referred-By', 'Replaces', 'Reason', 'RSeq', 'RAck',
+  'Session-Expires', 'Min-SE', 'Path', 'Service-Route', 'P-Asserted-Identity', 'P-Preferred-Identity', 'Privacy',
+  'Retry-After', 'Call-Id', 'v', 'f', 't', 'i', 'm', 'l', 'c', 'k',
+] as const; // prettier-ignore
+
+/** A header name as it stands on the wire, and the key by which headers are compared. */
+export interface KnownName {
+  readonly name: string;
+  readonly key: string;
+  /** A bit of its own for a header that may stand once (RFC 3261 §7.3.1), 0 for all others. */
+  readonly single: number;
+}
+
+const SINGLE = ['From', 'To', 'Call-ID', 'CSeq', 'Max-Forwards', 'Content-Length', 'Content-Type'];
+const singles = new Map(SINGLE.map((name, index) => [name.toLowerCase(), 1 << index]));
+
+/** The bit of {@link KnownName.single}, by key. */
+export function singleBit(key: string): number {
+  return singles.get(key) ?? 0;
+}
+
+/** How a single header is called in a reason phrase. */
+export function singleName(bit: number): string {
+  return SINGLE[31 - Math.clz32(bit)] as string;
+}
+
+/** {@link COMMON} by length and first letter: a name in a text is found without making a string of it. */
+const known: KnownName[][] = [];
+for (const name of COMMON) {
+  const lower = name.toLowerCase();
+  const key = COMPACT.get(lower) ?? lower;
+  (known[slot(name.length, name.charCodeAt(0))] ??= []).push({ name, key, single: singleBit(key) });
+}
+
+function slot(length: number, first: number): number {
+  return (length << 5) | (first & 31);
+}
+
+/** The common name that stands at `at` and is so long; `undefined` when it is none, or is spelled otherwise. */
+export function knownName(text: string, at: number, length: number): KnownName | undefined {
+  const candidates = known[slot(length, text.charCodeAt(at))];
+  if (candidates === undefined) return undefined;
+  for (const candidate of candidates) if (text.startsWith(candidate.name, at)) return candidate;
+  return undefined;
+}
+
 const cache = new Map<string, string>();
 /** Peers can invent names without end; past this the cache is left as it is. */
 const CACHE_LIMIT = 500;
@@ -36,6 +87,11 @@ export function canonicalName(name: string): string {
   const canonical = COMPACT.get(lower) ?? lower;
   if (cache.size < CACHE_LIMIT && name.length <= 64) cache.set(name, canonical);
   return canonical;
+}
+
+/** The key of a header, which parsers have noted already. */
+export function keyOf(header: { readonly name: string; readonly key?: string }): string {
+  return header.key ?? canonicalName(header.name);
 }
 
 /** Default reason phrases (RFC 3261 §21 and the extensions that this engine speaks). */
@@ -104,6 +160,7 @@ const REASONS: Readonly<Record<number, string>> = {
   504: 'Server Time-out',
   505: 'Version Not Supported',
   513: 'Message Too Large',
+  555: 'Push Notification Service Not Supported',
   580: 'Precondition Failure',
   600: 'Busy Everywhere',
   603: 'Decline',

@@ -2,6 +2,8 @@
 export interface SipHeader {
   name: string;
   value: string;
+  /** The name's lower-case long form, where a parser has noted it. */
+  readonly key?: string;
 }
 
 /**
@@ -33,12 +35,19 @@ export interface SipMessage {
   toString(): string;
 }
 
+/** What of {@link LIMITS} a message went beyond. */
+export type Limit = 'message' | 'headers' | 'line' | 'uri' | 'body';
+
 /** Why bytes are not a SIP message. Never thrown: parsers return it. */
 export interface ParseFailure {
   readonly type: 'failure';
-  /** What to answer when the message was a request: 400, 413, 414, 505 … */
+  /** What to answer when the message was a request: 400, 413, 414, 505, 513 … */
   readonly status: number;
+  /** Names the fault, as a reason phrase. */
   readonly reason: string;
+  /** What it seems to have been. Responses are dropped. */
+  readonly of: 'request' | 'response' | 'unknown';
+  readonly limit?: Limit;
   /** The parts that an answer needs (Via, From, To, Call-ID, CSeq), when they could be read and it was a request other than ACK. */
   readonly partial?: SipMessage;
 }

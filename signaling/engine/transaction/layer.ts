@@ -1,6 +1,6 @@
 import type { Flow } from '../io/mod.ts';
-import { Message, parseCSeq } from '../message/mod.ts';
-import { responseKey, clientKey, serverKey } from './keys.ts';
+import { Message, parseCSeq, parseVia, splitHeaderList, type Via } from '../message/mod.ts';
+import { responseKey, clientKey, mergeKey, serverKey } from './keys.ts';
 import type { Input } from './machines.ts';
 import { TimerQueue } from './timer-queue.ts';
 import { Transaction, type TransactionHost } from './transaction.ts';
@@ -32,6 +32,11 @@ export class TransactionLayer implements TransactionHost {
   readonly #limit: number;
   readonly #servers = new Map<string, Transaction>();
   readonly #clients = new Map<string, Transaction>();
+  /** Server transactions outside of a dialog that were not refused, by {@link mergeKey}. */
+  readonly #merging = new Map<string, Transaction>();
+  #identified: { readonly request: Message; readonly key: string | undefined; merge: string | undefined } | undefined;
+  /** Responses that no transaction waited for. */
+  strays = 0;
 
   constructor(user: TransactionUser, limit: number) {
     this.#user = user;
@@ -44,8 +49,19 @@ export class TransactionLayer implements TransactionHost {
 
   /** True when the request belongs to a transaction that is already there. */
   knows(request: Message): boolean {
-    const key = serverKey(request);
+    const { key } = this.#identify(request);
     return key !== undefined && this.#servers.has(key);
+  }
+
+  /**
+   * True when the request has come before by another way (RFC 3261 §8.2.2.2): same Call-ID, From tag and CSeq, no To
+   * tag, another branch. One that has been through us is a spiral, and none. After a refusal a client that does not
+   * count its CSeq on may try again.
+   */
+  merges(request: Message): boolean {
+    const key = this.#identify(request).merge;
+    if (key === undefined || !this.#merging.has(key)) return false;
+    return !viasOf(request).some((via) => this.#clients.has(clientKey(via.params.get('branch') ?? '', request.method)));
   }
 
   receive(message: Message, flow: Flow, now: number): void {
@@ -66,6 +82,7 @@ export class TransactionLayer implements TransactionHost {
   respond(transaction: Transaction, response: Message, now: number): boolean {
     const open = transaction.state === 'trying' || transaction.state === 'proceeding';
     if (!open && !(transaction.state === 'accepted' && statusClass(response.status) === '2xx')) return false;
+    if (response.status >= 300) this.#noLongerMerging(transaction);
     transaction.step(statusClass(response.status), now, response);
     return true;
   }
@@ -85,6 +102,7 @@ export class TransactionLayer implements TransactionHost {
   terminated(transaction: Transaction): void {
     const table = transaction.role === 'client' ? this.#clients : this.#servers;
     if (table.get(transaction.key) === transaction) table.delete(transaction.key);
+    this.#noLongerMerging(transaction);
     this.#user.ended(transaction);
   }
 
@@ -100,8 +118,21 @@ export class TransactionLayer implements TransactionHost {
     for (const transaction of [...this.#clients.values(), ...this.#servers.values()]) transaction.abandon();
   }
 
+  #noLongerMerging(transaction: Transaction): void {
+    const key = transaction.mergeKey;
+    if (key !== undefined && this.#merging.get(key) === transaction) this.#merging.delete(key);
+  }
+
+  /** A request is asked for several times in a row: whether it is known, whether it merges, and then to be received. */
+  #identify(request: Message) {
+    if (this.#identified?.request !== request)
+      this.#identified = { request, key: serverKey(request), merge: mergeKey(request) };
+    return this.#identified;
+  }
+
   #receiveRequest(message: Message, flow: Flow, now: number): void {
-    const key = serverKey(message);
+    const { key, merge } = this.#identify(message);
+    this.#identified = undefined;
     if (key === undefined) return;
     const known = this.#servers.get(key);
     if (message.method === 'ACK') {
@@ -122,6 +153,10 @@ export class TransactionLayer implements TransactionHost {
     const transaction = new Transaction(this, 'server', key, message, flow);
     this.#servers.set(key, transaction);
     if (message.method !== 'CANCEL') {
+      if (merge !== undefined) {
+        transaction.mergeKey = merge;
+        this.#merging.set(merge, transaction);
+      }
       this.#user.request(transaction, now);
       return;
     }
@@ -134,12 +169,17 @@ export class TransactionLayer implements TransactionHost {
     const key = responseKey(message);
     const transaction = key === undefined ? undefined : this.#clients.get(key);
     if (!transaction) {
+      this.strays++;
       this.#user.strayResponse(message, flow, now);
       return;
     }
     if (transaction.invite && message.status >= 300) transaction.ackBytes = ackFor(transaction.request, message);
     transaction.step(statusClass(message.status), now, message);
   }
+}
+
+function viasOf(message: Message): Via[] {
+  return message.getAll('via').flatMap((value) => splitHeaderList(value).flatMap((part) => parseVia(part) ?? []));
 }
 
 /** The ACK to a non-2xx final response (§17.1.1.3): same R-URI, top Via and route as the INVITE, To of the response. */

@@ -1,8 +1,8 @@
 /** A deadline that can be taken back. `at` is monotonic milliseconds. */
 export interface Timer {
   readonly at: number;
-  readonly fire: (now: number) => void;
   cancelled: boolean;
+  fire(now: number): void;
 }
 
 /**
@@ -29,7 +29,11 @@ export class TimerQueue {
   }
 
   set(at: number, fire: (now: number) => void): Timer {
-    const timer: Timer = { at, fire, cancelled: false };
+    return this.add({ at, fire, cancelled: false });
+  }
+
+  /** The same for a timer that knows by itself what is to be done. */
+  add<T extends Timer>(timer: T): T {
     this.#heap.push(timer);
     this.#up(this.#heap.length - 1);
     if (this.#heap[0] === timer) this.onEarlier?.();

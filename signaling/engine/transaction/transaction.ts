@@ -1,5 +1,5 @@
 import type { Flow } from '../io/mod.ts';
-import type { Message } from '../message/mod.ts';
+import { Message } from '../message/mod.ts';
 import {
   CLIENT,
   INVITE_CLIENT,
@@ -23,6 +23,27 @@ export interface TransactionHost {
   terminated(transaction: Transaction): void;
 }
 
+/** A deadline of a transaction: no closure for each, of which there would be one for every message of the last 32 s. */
+class StepTimer implements Timer {
+  readonly at: number;
+  cancelled = false;
+  readonly #transaction: Transaction;
+  readonly #input: Input;
+
+  constructor(at: number, transaction: Transaction, input: Input) {
+    this.at = at;
+    this.#transaction = transaction;
+    this.#input = input;
+  }
+
+  fire(now: number): void {
+    this.#transaction.step(this.#input, now);
+  }
+}
+
+/** Stands for the request of a transaction that needs it no longer. */
+const RELEASED = Message.request('', '');
+
 /**
  * One transaction: a state of one of the four tables, the last message sent, and at most three timers.
  * It ends by its own timers; `terminated` is called exactly once.
@@ -32,7 +53,10 @@ export class Transaction {
   readonly role: 'client' | 'server';
   readonly method: string;
   readonly invite: boolean;
-  readonly request: Message;
+  /** Server: empty once a request other than INVITE and CANCEL has its final answer, which is all that is needed then. */
+  request: Message;
+  /** Server: by which merged requests are known. */
+  mergeKey: string | undefined;
   flow: Flow;
   state: State;
   /** Server: the last response sent. Client: the request's bytes. */
@@ -41,6 +65,7 @@ export class Transaction {
   ackBytes: Uint8Array | undefined;
   readonly #host: TransactionHost;
   readonly #table: Table;
+  readonly #releases: boolean;
   #interval: number = TIMERS.T1;
   #retransmit: Timer | undefined;
   #timeout: Timer | undefined;
@@ -54,6 +79,7 @@ export class Transaction {
     this.flow = flow;
     this.method = request.method;
     this.invite = request.method === 'INVITE';
+    this.#releases = role === 'server' && !this.invite && request.method !== 'CANCEL';
     if (role === 'client') {
       this.#table = this.invite ? INVITE_CLIENT : CLIENT;
       this.state = this.invite ? 'calling' : 'trying';
@@ -68,7 +94,7 @@ export class Transaction {
     this.last = bytes;
     this.#host.transmit(this, bytes);
     if (!this.flow.reliable) this.#setRetransmit(now);
-    this.#timeout = this.#host.timers.set(now + 64 * TIMERS.T1, (at) => this.step('timeout', at));
+    this.#timeout = this.#timer(now + 64 * TIMERS.T1, 'timeout');
   }
 
   /** Gives one input to the table. `message` is what is to be passed up (client) or sent (server). */
@@ -78,6 +104,8 @@ export class Transaction {
     this.state = row.next;
     for (const action of row.actions) this.#do(action, now, message);
     if (row.next === 'terminated') this.#end();
+    // It would be held for 32 s more, and there are many of them.
+    else if (row.next === 'completed' && this.#releases && input !== 'request') this.request = RELEASED;
   }
 
   /** Ends at once, without a word to the user. */
@@ -122,13 +150,13 @@ export class Transaction {
         timers.cancel(this.#retransmit);
         return;
       case 'start-timeout':
-        this.#timeout = timers.set(now + 64 * TIMERS.T1, (at) => this.step('timeout', at));
+        this.#timeout = this.#timer(now + 64 * TIMERS.T1, 'timeout');
         return;
       case 'stop-timeout':
         timers.cancel(this.#timeout);
         return;
       case 'start-linger':
-        this.#linger = timers.set(now + this.#lingerMs(), (at) => this.step('linger', at));
+        this.#linger = this.#timer(now + this.#lingerMs(), 'linger');
         return;
       case 'report-timeout':
         this.#host.failed(this, 'timeout', now);
@@ -141,9 +169,13 @@ export class Transaction {
     }
   }
 
+  #timer(at: number, input: Input): Timer {
+    return this.#host.timers.add(new StepTimer(at, this, input));
+  }
+
   #setRetransmit(now: number): void {
     this.#host.timers.cancel(this.#retransmit);
-    this.#retransmit = this.#host.timers.set(now + this.#interval, (at) => this.step('retransmit', at));
+    this.#retransmit = this.#timer(now + this.#interval, 'retransmit');
   }
 
   /** How long stragglers are waited for: timers D, I, J, K, and L and M (RFC 6026), which do not depend on the transport. */

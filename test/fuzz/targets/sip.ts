@@ -1,21 +1,44 @@
 import {
-  canonicalName,
   LIMITS,
   Message,
+  StreamFramer,
+  canonicalName,
+  digestOf,
+  formatReason,
+  formatReplaces,
+  formatRoutes,
+  formatUri,
+  gruuOf,
+  gruusOf,
+  outboundOf,
   parseAddressList,
+  parseAssertedIdentity,
   parseAuth,
-  parseContacts,
   parseCSeq,
+  parseChallenges,
+  parseContacts,
+  parseEvent,
   parseMessage,
+  parseMinSe,
   parseNameAddr,
+  parsePrivacy,
+  parseRAck,
+  parseReasons,
+  parseReferTo,
+  parseReplaces,
+  parseRoutes,
+  parseSessionExpires,
+  parseSubscriptionState,
   parseUri,
   parseVia,
-  formatUri,
-  StreamFramer,
+  pushOf,
+  refusalOf,
   tagOf,
   topVia,
+  withoutPush,
   type Framed,
 } from '../../../signaling/engine/message/mod.ts';
+import { TORTURE } from '../../signaling/engine/torture/table.ts';
 import { holds, same, type Target } from '../target.ts';
 
 const lines = (...text: string[]) => Buffer.from(text.join('\r\n'));
@@ -66,10 +89,42 @@ const SEEDS = [
   ),
 ];
 
+/** The torture messages too: what one of them means comes up in another. */
+const MESSAGES = [...SEEDS, ...TORTURE.map(({ stream }) => stream)];
+
 const WORDS = [
   'INVITE', 'ACK', 'SIP/2.0', 'SIP/3.0', 'sip:', 'sips:', 'tel:+1', 'Via', 'v', 'l', 'Content-Length', 'CSeq', 'branch',
-  'z9hG4bK', 'rport', 'tag', '*', '"', '\\"', '<sip:a@b>', '[::1]', '%00', '%zz', 'expires=0', 'lr', '🙂', 'constructor', '__proto__',
+  'z9hG4bK', 'rport', 'received=[2001:db8::1]', '[2001:db8:::192.0.2.1]', 'Require', 'x;', ';;', '\r', '\n\n', '\n ', 'Max-Forwards: 0', 'tag', '*', '"', '\\"', '<sip:a@b>', '[::1]', '%00', '%zz', 'expires=0', 'lr', '🙂', 'constructor', '__proto__',
 ]; // prettier-ignore
+
+/** Every header as if it were each of those that extensions have; what can be written again is read as the same. */
+function readFields(value: string): void {
+  for (const challenge of parseChallenges([value])) digestOf(challenge);
+  parseSessionExpires(value);
+  parseMinSe(value);
+  parseAssertedIdentity([value]);
+  parsePrivacy([value]);
+  parseEvent(value);
+  parseSubscriptionState(value);
+  parseRAck(value);
+  parseReferTo(value);
+  const replaces = parseReplaces(value);
+  if (replaces && /^[\w.@-]+$/.test(replaces.callId + replaces.toTag + replaces.fromTag))
+    same(formatReplaces(parseReplaces(formatReplaces(replaces)) ?? replaces), formatReplaces(replaces), 'Replaces');
+  const reasons = parseReasons([value]).map(formatReason);
+  same(parseReasons(reasons).map(formatReason).join(), reasons.join(), 'Reason');
+  const address = parseNameAddr(value);
+  if (!address) return;
+  outboundOf(address);
+  gruusOf(address.params);
+  const routes = parseRoutes([value]);
+  if (routes) holds(parseRoutes(formatRoutes(routes)) !== undefined, 'a route that was written can be read');
+  const uri = parseUri(address.uri);
+  if (!uri) return;
+  gruuOf(uri);
+  pushOf(uri);
+  holds(parseUri(formatUri(withoutPush(uri))) !== undefined, 'a URI without push can be read');
+}
 
 function readHeaders(message: Message): void {
   for (const { name, value } of message.headers) {
@@ -82,6 +137,7 @@ function readHeaders(message: Message): void {
     parseAddressList([value]);
     parseContacts([value]);
     tagOf(value);
+    readFields(value);
   }
   const uri = parseUri(message.uri);
   if (!uri) return;
@@ -93,17 +149,19 @@ function readHeaders(message: Message): void {
 /** What is a message is one still when it was written, with the same headers; what is none says why. */
 export const sip: Target = {
   name: 'sip',
-  seeds: SEEDS,
+  seeds: MESSAGES,
   words: WORDS,
   run(input) {
     for (const mode of ['datagram', 'framed'] as const) {
       const parsed = parseMessage(input, mode);
       if (!(parsed instanceof Message)) {
         holds(parsed.status >= 400 && parsed.status < 600, 'a refusal has a status');
+        holds(!/[\r\n]/.test(parsed.reason), 'and a reason in one line');
         if (parsed.partial) parseMessage(parsed.partial.toBytes(), 'datagram');
         continue;
       }
       readHeaders(parsed);
+      if (parsed.type === 'request') refusalOf(parsed);
       const written = parsed.toBytes();
       if (written.length > LIMITS.messageBytes) continue;
       const again = parseMessage(written, 'framed');
@@ -115,6 +173,7 @@ export const sip: Target = {
       same(again.method + again.uri + again.status, parsed.method + parsed.uri + parsed.status, 'start line');
       same(headersOf(again), headersOf(parsed), 'headers');
       same(Buffer.compare(again.body, parsed.body), 0, 'body');
+      same(Buffer.compare(again.toBytes(), written), 0, 'what is written twice');
     }
   },
 };
@@ -129,7 +188,7 @@ function headersOf(message: Message): string {
 /** A stream gives the same messages however it is cut, and holds a bounded number of bytes. */
 export const sipStream: Target = {
   name: 'sip-stream',
-  seeds: SEEDS.map((seed) => Buffer.concat([seed, Buffer.from('\r\n\r\n'), seed])),
+  seeds: MESSAGES.map((seed) => Buffer.concat([seed, Buffer.from('\r\n\r\n'), seed])),
   words: WORDS,
   run(input) {
     const whole = new StreamFramer().push(input).map(shown);
@@ -140,7 +199,7 @@ export const sipStream: Target = {
       pieces.push(...framer.push(input.subarray(at, at + step)).map(shown));
       holds(framer.pendingBytes <= LIMITS.messageBytes + step, 'no more than a message is held');
     }
-    // Keep-alives that arrive in pieces may be told apart otherwise: an answer to one costs nothing.
+    // An answer to a ping that arrives in pieces may be told twice, and costs nothing.
     same(pieces.filter(isMessage).join('\n'), whole.filter(isMessage).join('\n'), `the same in pieces of ${step}`);
   },
 };
@@ -151,5 +210,5 @@ function shown(frame: Framed): string {
 }
 
 function isMessage(text: string): boolean {
-  return text.length > 4;
+  return text !== 'pong';
 }

@@ -4,12 +4,16 @@ import { describe, it } from 'mocha';
 import {
   canonicalName,
   formatUri,
+  isNowhere,
   Message,
+  noteSource,
   parseContacts,
   parseMessage,
   parseUri,
   parseVia,
   StreamFramer,
+  topVia,
+  viaSource,
 } from '../../../signaling/engine/message/mod.ts';
 
 const REGISTER = [
@@ -95,6 +99,9 @@ describe('SIP messages', () => {
     ['sips:a%20b@[::1]:5061;transport=tls', 'a b', '[::1]', 5061],
     ['sip:+1-555;ext=2@192.0.2.1', '+1-555;ext=2', '192.0.2.1', undefined],
     ['sip:192.0.2.1:99', undefined, '192.0.2.1', 99],
+    ['sip:a@[2001:DB8:0:0:0:0:0:01]', 'a', '[2001:db8::1]', undefined],
+    ['sip:a@[::ffff:192.0.2.1]:5060', 'a', '[::ffff:192.0.2.1]', 5060],
+    ['sip:a@[fe80::1%25eth0]', 'a', '[fe80::1%25eth0]', undefined],
   ] as const) {
     it(`reads ${text}`, () => {
       const uri = parseUri(text);
@@ -108,7 +115,67 @@ describe('SIP messages', () => {
     assert.equal(uri && formatUri(uri), text);
   });
 
-  for (const text of ['tel:+1', 'sip:', 'sip:@host', 'sip:a@b:99999', 'sip:a@b c']) {
+  for (const text of [
+    'sip:[1::2::3]',
+    'sip:[192.0.2.1]',
+    'sip:2001:db8::10',
+    'sip:a@[2001:db8::1',
+    'tel:+1',
+    'sip:',
+    'sip:@host',
+    'sip:a@b:99999',
+    'sip:a@b c',
+  ]) {
     it(`does not read ${text}`, () => assert.equal(parseUri(text), undefined));
   }
+});
+
+describe('the source of a request in its Via (RFC 3261 §18.2.1, RFC 3581 §4)', () => {
+  for (const [written, address, noted] of [
+    ['SIP/2.0/UDP 192.0.2.1;branch=b', '192.0.2.1', 'SIP/2.0/UDP 192.0.2.1;branch=b;rport=9'],
+    ['SIP/2.0/UDP 192.0.2.1;rport;branch=b', '192.0.2.7', 'SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.7;rport=9'],
+    ['SIP/2.0/UDP h;branch=b;rport', '192.0.2.7', 'SIP/2.0/UDP h;branch=b;received=192.0.2.7;rport=9'],
+    [
+      'SIP/2.0/TCP h ; rport = 1 ; received=10.0.0.1;branch=b',
+      '192.0.2.7',
+      'SIP/2.0/TCP h  ;branch=b;received=192.0.2.7;rport=9',
+    ],
+    ['SIP/2.0/UDP [2001:db8::1]:5061;rport;branch=b', '2001:db8::1', 'SIP/2.0/UDP [2001:db8::1]:5061;branch=b;rport=9'],
+    [
+      'SIP/2.0/UDP [2001:db8::1];branch=b',
+      '2001:db8::2',
+      'SIP/2.0/UDP [2001:db8::1];branch=b;received=2001:db8::2;rport=9',
+    ],
+    [
+      'SIP/2.0/UDP a;branch=b, SIP/2.0/TCP c;branch=d;rport',
+      '192.0.2.7',
+      'SIP/2.0/UDP a;branch=b;received=192.0.2.7;rport=9, SIP/2.0/TCP c;branch=d;rport',
+    ],
+  ] as const) {
+    it(written, () => {
+      const got = noteSource(written, address, 9);
+      assert.equal(got, noted);
+      // What is remembered is what a reader finds.
+      const remembered = topVia(noted);
+      topVia('another');
+      assert.deepEqual(topVia(noted), remembered);
+      assert.deepEqual(remembered.via && viaSource(remembered.via), {
+        host: remembered.via?.params.get('received') ?? address,
+        port: 9,
+      });
+    });
+  }
+
+  it('is not noted in what is no Via', () => assert.equal(noteSource('SIP/2.0/UDP ;;', '192.0.2.1', 9), undefined));
+
+  for (const [host, nowhere] of [
+    ['255.255.255.255', true],
+    ['224.0.1.75', true],
+    ['0.0.0.0', true],
+    ['ff02::1', true],
+    ['192.0.2.1', false],
+    ['2001:db8::ff02', false],
+    ['ff.example.test', false],
+  ] as const)
+    it(`${host} ${nowhere ? 'is no' : 'is a'} place for a response`, () => assert.equal(isNowhere(host), nowhere));
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'mocha';
 import { Message } from '../../../signaling/engine/message/mod.ts';
-import { TransactionLayer, type Transaction } from '../../../signaling/engine/transaction/mod.ts';
+import { TransactionLayer, type Transaction, type TransactionUser } from '../../../signaling/engine/transaction/mod.ts';
 import type { Flow } from '../../../signaling/engine/io/mod.ts';
 
 function flow(reliable: boolean): Flow {
@@ -34,6 +34,20 @@ function response(to: Message, status: number): Message {
   message.append('To', '<sip:b@x>;tag=2');
   return message;
 }
+
+/** A user who does nothing. */
+const silent: TransactionUser = {
+  transmit: () => undefined,
+  request: () => undefined,
+  ack: () => undefined,
+  cancel: () => undefined,
+  response: () => undefined,
+  strayResponse: () => undefined,
+  failed: () => undefined,
+  overloaded: () => undefined,
+  orphaned: () => undefined,
+  ended: () => undefined,
+};
 
 describe('transactions (RFC 3261 §17)', () => {
   let layer: TransactionLayer;
@@ -160,5 +174,66 @@ describe('transactions (RFC 3261 §17)', () => {
   it('is bounded', () => {
     for (let i = 0; i < 12; i++) layer.receive(request('OPTIONS', `z9hG4bK${i}`), flow(false), 0);
     assert.equal(passed.filter((text) => text === 'overloaded').length, 2);
+  });
+
+  /** The same request by another way: another branch, and another R-URI. */
+  function again(branch: string): Message {
+    const other = request('MESSAGE', branch);
+    other.uri = 'sip:bob@192.0.2.9';
+    return other;
+  }
+
+  it('know a request that has come by another way (§8.2.2.2)', () => {
+    layer.receive(request('MESSAGE'), flow(false), now);
+    assert.equal(layer.merges(again('z9hG4bK2')), true);
+    const next = again('z9hG4bK2');
+    next.set('CSeq', '2 MESSAGE');
+    const inside = again('z9hG4bK2');
+    inside.set('To', '<sip:b@x>;tag=2');
+    const stranger = again('z9hG4bK2');
+    stranger.set('From', '<sip:a@x>;tag=3');
+    assert.deepEqual(
+      [next, inside, stranger].map((message) => layer.merges(message)),
+      [false, false, false],
+    );
+  });
+
+  it('let a request come again that was refused, or has gone', () => {
+    const transactions: Transaction[] = [];
+    layer = new TransactionLayer({ ...silent, request: (transaction) => void transactions.push(transaction) }, 10);
+    for (const status of [401, 200]) {
+      const first = request('MESSAGE', `z9hG4bK${status}`);
+      layer.receive(first, flow(false), now);
+      assert.equal(layer.merges(again('z9hG4bKb')), true);
+      layer.respond(transactions.at(-1) as Transaction, response(first, status), now);
+      assert.equal(layer.merges(again('z9hG4bKb')), status === 200);
+    }
+    advance(40_000);
+    assert.deepEqual([layer.merges(again('z9hG4bKb')), layer.size], [false, 0]);
+  });
+
+  it('hold no request that is answered, but its answer', () => {
+    const held: Transaction[] = [];
+    layer = new TransactionLayer({ ...silent, request: (transaction) => void held.push(transaction) }, 10);
+    for (const method of ['REGISTER', 'INVITE']) {
+      const one = request(method, `z9hG4bK${method}`);
+      layer.receive(one, flow(false), now);
+      layer.respond(held.at(-1) as Transaction, response(one, 200), now);
+    }
+    assert.deepEqual(
+      held.map((transaction) => [transaction.request.get('call-id'), (transaction.last?.length ?? 0) > 0]),
+      [
+        [undefined, true],
+        ['c', true],
+      ],
+    );
+  });
+
+  it('take a spiral for what it is: the request has been through us', () => {
+    layer.receive(request('MESSAGE'), flow(false), now);
+    layer.send(request('MESSAGE', 'z9hG4bKours'), flow(false), 'z9hG4bKours', now);
+    const spiral = again('z9hG4bKtheirs');
+    spiral.headers.splice(1, 0, { name: 'Via', value: 'SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKours' });
+    assert.equal(layer.merges(spiral), false);
   });
 });

@@ -28,8 +28,8 @@ describe('bindings', () => {
   });
 
   it('keeps several contacts of one address of record, each with its own expiry', () => {
-    assert.equal(table.bind('t', 'alice', binding('a'), NOW), 'bound');
-    assert.equal(table.bind('t', 'alice', binding('b', { expiresAt: NOW + 120_000 }), NOW), 'bound');
+    assert.equal(table.bind('t', 'alice', binding('a'), NOW), 'done');
+    assert.equal(table.bind('t', 'alice', binding('b', { expiresAt: NOW + 120_000 }), NOW), 'done');
     assert.deepEqual(
       table.of('t', 'alice', NOW + 90_000).map(({ key }) => key),
       ['b'],
@@ -39,13 +39,45 @@ describe('bindings', () => {
     assert.deepEqual(reported.at(-1), ['t/alice', NOW + 120_000]);
   });
 
-  it('does not let an older request undo a newer one (RFC 3261 §10.3)', () => {
-    table.bind('t', 'alice', binding('a', { cseq: 5 }), NOW);
-    assert.equal(table.bind('t', 'alice', binding('a', { cseq: 4 }), NOW), 'out-of-order');
-    assert.equal(table.unbind('t', 'alice', 'a', 'c1', 5), false);
-    assert.equal(table.unbind('t', 'alice', 'a', 'c1', 6), true);
+  it('changes everything that one request asks for, or nothing (RFC 3261 §10.3)', () => {
+    table.bind('t', 'alice', binding('a'), NOW);
+    const three = { put: [binding('b'), binding('c'), binding('d')], drop: ['a'] };
+    assert.equal(table.change('t', 'alice', three, NOW), 'too-many');
+    assert.deepEqual(
+      table.of('t', 'alice', NOW).map(({ key }) => key),
+      ['a'],
+    );
+    assert.equal(table.change('t', 'alice', { put: [binding('b'), binding('c')], drop: ['a'] }, NOW), 'done');
+    assert.equal(table.size, 2);
+    assert.equal(table.change('t', 'alice', { put: [], drop: ['b', 'c'] }, NOW), 'done');
     assert.equal(table.size, 0);
     assert.deepEqual(reported.at(-1), ['t/alice', 0]);
+  });
+
+  it('lets who has too many refresh and remove what it has, and counts nothing that has expired', () => {
+    const old = { expiresAt: NOW + 1000 };
+    table.bind('t', 'alice', binding('a', old), NOW);
+    table.bind('t', 'alice', binding('b', old), NOW);
+    const change = { put: [binding('a')], drop: [] };
+    assert.equal(table.change('t', 'alice', change, NOW, 1), 'done');
+    assert.equal(table.bind('t', 'alice', binding('c'), NOW + 2000), 'done');
+    assert.equal(table.size, 2);
+  });
+
+  it('keeps a device that a push can wake when its connection ends, and tells who waits when it is back', () => {
+    const push = { provider: 'apns', prid: 'x', param: undefined, wakesItself: false };
+    table.bind('t', 'alice', binding('a', { push }), NOW);
+    assert.equal(table.flowClosed({ protocol: 'wss', address: '192.0.2.1', port: 40_000 }), 0);
+    assert.equal(table.of('t', 'alice', NOW)[0]?.asleep, true);
+    const back: Binding[] = [];
+    table.onceBound('t', 'alice', 'a', (bound) => back.push(bound));
+    const awake = binding('a', { push, source: { protocol: 'wss', address: '192.0.2.1', port: 40_009 } });
+    table.bind('t', 'alice', awake, NOW);
+    table.bind('t', 'alice', awake, NOW);
+    assert.deepEqual(back, [awake]);
+    // The end of the old connection is told late: the new one is not touched.
+    assert.equal(table.flowClosed({ protocol: 'wss', address: '192.0.2.1', port: 40_000 }), 0);
+    assert.equal(table.of('t', 'alice', NOW)[0]?.asleep, undefined);
   });
 
   it('is bounded for one address of record and as a whole', () => {

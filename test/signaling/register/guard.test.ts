@@ -61,26 +61,26 @@ describe('the guard', () => {
   });
 
   for (const index of [0, 1]) {
-    it(`lets the right password through with ${['SHA-256', 'MD5'][index]}, and no second time with the same count`, () => {
+    it(`lets the right password through with ${['SHA-256', 'MD5'][index]}, and no second time with the same count`, async () => {
       const guard = guardOf();
       const challenge = guard.challenge(register(), SOURCE, NOW)?.headers[index]?.value ?? '';
       const request = register(answer(challenge, 'REGISTER'));
       assert.equal(guard.challenge(request, SOURCE, NOW + 1000), undefined);
-      const first = guard.authenticate('REGISTER', request.uri, request, NOW + 1000);
+      const first = await guard.authenticate('REGISTER', request.uri, request, NOW + 1000);
       assert.equal(first.type, 'account');
-      const again = guard.authenticate('REGISTER', request.uri, request, NOW + 2000);
+      const again = await guard.authenticate('REGISTER', request.uri, request, NOW + 2000);
       assert.equal(again.type === 'refused' && again.why, 'replay');
       assert.ok(again.type === 'refused' && again.challenge.headers.every(({ value }) => value.includes('stale=true')));
     });
   }
 
-  it('refuses a wrong password, and a user that does not exist, alike', () => {
+  it('refuses a wrong password, and a user that does not exist, alike', async () => {
     const guard = guardOf();
     const challenge = guard.challenge(register(), SOURCE, NOW)?.headers[1]?.value ?? '';
     const wrong = register(answer(challenge, 'REGISTER', 'guess'));
     const stranger = register(answer(challenge, 'REGISTER').replace('"alice"', '"mallory"'));
     for (const request of [wrong, stranger]) {
-      const verdict = guard.authenticate('REGISTER', request.uri, request, NOW);
+      const verdict = await guard.authenticate('REGISTER', request.uri, request, NOW);
       assert.equal(verdict.type === 'refused' && verdict.why, 'wrong');
       assert.equal(verdict.type === 'refused' && verdict.challenge.status, 401);
     }
