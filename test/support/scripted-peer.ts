@@ -21,13 +21,21 @@ export class SipPeer implements AsyncDisposable {
     what: readonly ('udp' | 'tcp' | 'tls')[],
     { port = 0, address = '127.0.0.1', tls = {} as TlsOptions } = {},
   ): Promise<SipPeer> {
-    const peer = new SipPeer();
-    peer.port = port;
-    for (const protocol of what) {
-      if (protocol === 'udp') await peer.#udp(address);
-      else await peer.#stream(protocol, address, tls);
+    for (let tries = 5; ; tries--) {
+      const peer = new SipPeer();
+      peer.port = port;
+      try {
+        for (const protocol of what) {
+          if (protocol === 'udp') await peer.#udp(address);
+          else await peer.#stream(protocol, address, tls);
+        }
+        return peer;
+      } catch (error) {
+        // A port that is free for UDP may be taken for TCP.
+        await peer[Symbol.asyncDispose]();
+        if (port !== 0 || tries === 1) throw error;
+      }
     }
-    return peer;
   }
 
   /** `METHOD protocol`, in the order in which they came, without repetitions. */
@@ -58,7 +66,7 @@ export class SipPeer implements AsyncDisposable {
 
   async #udp(address: string): Promise<void> {
     const socket: UdpSocket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
-    await new Promise<void>((resolve) => socket.bind(this.port, address, resolve));
+    await new Promise<void>((resolve, reject) => socket.once('error', reject).bind(this.port, address, resolve));
     this.port = socket.address().port;
     socket.on('message', (bytes, from) => {
       const message = parseMessage(bytes, 'datagram');
@@ -70,7 +78,7 @@ export class SipPeer implements AsyncDisposable {
 
   async #stream(protocol: 'tcp' | 'tls', address: string, tls: TlsOptions): Promise<void> {
     const server: Server = protocol === 'tcp' ? createServer() : createTlsServer(tls);
-    await new Promise<void>((resolve) => server.listen(this.port, address, resolve));
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.port, address, resolve));
     this.port = (server.address() as AddressInfo).port;
     server.on('tlsClientError', () => undefined);
     server.on(protocol === 'tcp' ? 'connection' : 'secureConnection', (socket: Socket) => {

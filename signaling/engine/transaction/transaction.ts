@@ -53,7 +53,7 @@ export class Transaction {
   readonly role: 'client' | 'server';
   readonly method: string;
   readonly invite: boolean;
-  /** Server: empty once a request other than INVITE and CANCEL has its final answer, which is all that is needed then. */
+  /** Server, over UDP: empty once a request other than INVITE and CANCEL has its final answer, which is all that is needed then. */
   request: Message;
   /** Server: by which merged requests are known. */
   mergeKey: string | undefined;
@@ -104,8 +104,9 @@ export class Transaction {
     this.state = row.next;
     for (const action of row.actions) this.#do(action, now, message);
     if (row.next === 'terminated') this.#end();
-    // It would be held for 32 s more, and there are many of them.
-    else if (row.next === 'completed' && this.#releases && input !== 'request') this.request = RELEASED;
+    // It would be held for 32 s more, and there are many of them; over connections it ends at once, or is sent anew by its Via.
+    else if (row.next === 'completed' && this.#releases && input !== 'request' && !this.flow.reliable)
+      this.request = RELEASED;
   }
 
   /** Ends at once, without a word to the user. */

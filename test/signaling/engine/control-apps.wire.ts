@@ -171,7 +171,7 @@ describe('the control port', function () {
     peer.request('MESSAGE', self(), { body: 'grüße', headers: { 'Content-Type': 'text/plain' } });
     assert.equal(Buffer.from((await peer.next('MESSAGE', 200)).body).toString(), 'GRÜSSE');
     peer.request('FETCH', self());
-    assert.match((await peer.next('FETCH', 405)).get('allow') ?? '', /INVITE/);
+    assert.match((await peer.next('FETCH', 501)).get('allow') ?? '', /INVITE/);
     peer.request('REFER', self());
     await peer.next('REFER', 503);
     world.leave(srf);

@@ -203,9 +203,9 @@ describe('proxying for an application', function () {
   it('refuses what has no hop left, and what has been here before', async () => {
     const [caller, target] = [await peer(), await peer()];
     proxyTo([target.uri('a')]);
+    // No application sees it.
     caller.request('OPTIONS', self('bob'), { headers: { 'Max-Forwards': '0' } });
     await caller.next('OPTIONS', 483);
-    assert.match(String(await result()), /Rejected with 483 Too Many Hops/);
     proxyTo([self('bob')]);
     caller.request('OPTIONS', 'sip:bob@loop.invalid');
     await caller.next('OPTIONS', 482);
