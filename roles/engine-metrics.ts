@@ -1,19 +1,12 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Engine } from '../signaling/engine/mod.ts';
+import { gaugesOf } from './gauges.ts';
 import { registerTransportMetrics } from './transport-metrics.ts';
 
 /** The metrics of a SIP engine; they are read when somebody asks. */
 export function registerEngineMetrics(register: Registry, engine: Engine): void {
   const registers = [register];
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = gaugesOf(register);
   gauge('causeway_sip_transactions', 'SIP transactions, lingering ones included.', () => engine.stats().transactions);
   gauge('causeway_sip_dialogs', 'SIP dialogs.', () => engine.stats().dialogs);
   gauge('causeway_sip_timers', 'Timers of the SIP engine.', () => engine.stats().timers);

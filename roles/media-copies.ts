@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { Logger } from 'pino';
 import {
   copyOperations,
@@ -11,6 +11,7 @@ import {
   type Operations,
   type SessionManager,
 } from '../media/mod.ts';
+import { gaugesOf } from './gauges.ts';
 
 /** A disk that hangs does not keep the process. */
 const CLOSE_MS = 5000;
@@ -94,15 +95,7 @@ function startQuota(recordings: Recordings, log: Logger): () => void {
 }
 
 function registerMetrics(register: Registry, dataplane: Dataplane, recordings: Recordings | undefined): void {
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name: `causeway_media_${name}`,
-      help,
-      registers: [register],
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = gaugesOf(register, 'causeway_media_');
   const counter = (name: string, help: string, labelNames: string[], read: () => [Record<string, string>, number][]) =>
     new Counter({
       name: `causeway_media_${name}`,

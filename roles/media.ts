@@ -1,10 +1,11 @@
 import { isIPv6 } from 'node:net';
 import { loadavg } from 'node:os';
-import { Counter, Gauge } from 'prom-client';
+import { Counter } from 'prom-client';
 import { parseHostPort } from '../vocabulary/mod.ts';
 import { createDataplane, NodeLoad, SessionManager, type LimitName } from '../media/mod.ts';
 import type { MediaConfig } from './config/schema.ts';
 import type { RoleDeps } from './deps.ts';
+import { gaugesOf } from './gauges.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { startMediaNg } from './media-ng.ts';
 import { startMetricsServer } from './metrics-server.ts';
@@ -175,15 +176,7 @@ function registerMetrics(
   dataplane: ReturnType<typeof createDataplane>,
   load: NodeLoad,
 ) {
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name: `causeway_media_${name}`,
-      help,
-      registers: [register],
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = gaugesOf(register, 'causeway_media_');
   gauge('sessions', 'Calls on this node.', () => manager.size);
   gauge('endpoints', 'Media ends towards parties.', () => dataplane.totals().endpoints);
   gauge('ports_in_use', 'UDP ports of the range that are bound.', () => dataplane.totals().portsInUse);

@@ -1,9 +1,10 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Engine } from '../signaling/engine/mod.ts';
 import type { CallTable } from '../signaling/invite/mod.ts';
 import type { MediaNg } from '../signaling/media-ng/mod.ts';
 import type { Admission, Bindings, Wakeups } from '../signaling/register/mod.ts';
 import { registerEngineMetrics } from './engine-metrics.ts';
+import { gaugesOf } from './gauges.ts';
 
 /** The metrics of a signaling node; gauges are read when somebody asks. */
 export function registerSignalingMetrics(
@@ -20,15 +21,7 @@ export function registerSignalingMetrics(
   const { engine, bindings, calls, media, admission, wakeups } = parts;
   const registers = [register];
   registerEngineMetrics(register, engine);
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = gaugesOf(register);
   gauge('causeway_calls', 'Calls in set-up or up.', () => calls.size);
   gauge('causeway_registrations', 'Addresses of record with at least one binding.', () => bindings.aors);
   gauge('causeway_bindings', 'Bindings.', () => bindings.size);

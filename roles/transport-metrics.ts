@@ -1,18 +1,11 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { Engine } from '../signaling/engine/mod.ts';
+import { gaugesOf } from './gauges.ts';
 
 /** The metrics of an engine's transports and of finding targets; they are read when somebody asks. */
 export function registerTransportMetrics(register: Registry, engine: Engine): void {
   const registers = [register];
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = gaugesOf(register);
   const counter = (name: string, help: string, read: () => number | Readonly<Record<string, number>>) =>
     new Counter({
       name,
