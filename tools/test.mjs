@@ -1,7 +1,6 @@
 // npm test: installs what the tests need, runs the gate, then every wire and hostile file in a process of its own, with a
 // budget of wall time. Files that say so in their first line (`// budget: 30 s, beside others`) run three at a time, with
-// ports of their own; those that listen to audio have the machine for themselves, and at most one that only waits
-// (`// budget: 95 s, beside all`). The last line counts test cases.
+// ports of their own; those that listen to audio have the machine for themselves. The last line counts test cases.
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
@@ -31,13 +30,9 @@ if (only.length === 0) {
   if (check.status === 0) passed += unitCases(check.output);
   else failed++;
 }
-const of = (kind) => files.filter((file) => kindOf(file) === kind);
-const oneByOne = async (list) => {
-  for (const file of list) await runFile(file);
-};
-await Promise.all([oneByOne(of('alone')), oneByOne(of('beside all'))]);
+for (const file of files.filter((name) => !besideOthers(name))) await runFile(file);
 // The longest first, so that none is left alone at the end.
-const queue = of('beside others').sort((a, b) => budgetOf(b) - budgetOf(a));
+const queue = files.filter(besideOthers).sort((a, b) => budgetOf(b) - budgetOf(a));
 await Promise.all(
   [0, 1, 2].map(async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file);
@@ -72,10 +67,8 @@ function budgetOf(file) {
   return Number(/^\/\/ budget: (\d+) s/m.exec(fs.readFileSync(join(ROOT, file), 'utf8'))?.[1] ?? 30);
 }
 
-function kindOf(file) {
-  return (
-    /^\/\/ budget: \d+ s, (beside (?:others|all))$/m.exec(fs.readFileSync(join(ROOT, file), 'utf8'))?.[1] ?? 'alone'
-  );
+function besideOthers(file) {
+  return /^\/\/ budget: \d+ s, beside others$/m.test(fs.readFileSync(join(ROOT, file), 'utf8'));
 }
 
 function reportOf(output) {

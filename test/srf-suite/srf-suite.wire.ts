@@ -1,4 +1,4 @@
-// budget: 95 s, beside all
+// budget: 95 s, beside others
 // drachtio-srf's own suite as it comes in its npm package, against the embedded engine: every file of it in a world of
 // its own (world.ts). The one that waits for timers of SIP has a lane for itself.
 import assert from 'node:assert/strict';
