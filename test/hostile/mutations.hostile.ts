@@ -1,4 +1,4 @@
-// budget: 75 s
+// budget: 75 s, beside others
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
