@@ -143,5 +143,6 @@ function usage(message) {
   console.error(`bench: ${message}\nnpm run bench -- NAME [--json] [--full] [--save], where NAME is one of:`);
   for (const [key, { about }] of Object.entries(BENCHES)) console.error(`  ${key.padEnd(12)}${about}`);
   console.error('relay, calls: --calls 100,500 --seconds 6 --repeat 3 --mode plain,srtp --peer rtpengine,causeway');
+  console.error('sip: --seconds 4 --repeat 1 --mode register,digest --peer kamailio,causeway');
   process.exit(2);
 }

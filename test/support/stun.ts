@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { AddressInfo } from 'node:net';
@@ -30,6 +31,24 @@ export function bindingRequest({
     attribute(role === 'controlling' ? 0x802a : 0x8029, tieBreaker),
     ...(useCandidate ? [attribute(0x0025, Buffer.alloc(0))] : []),
   ]);
+}
+
+/** A binding request of nobody in particular, as phones keep their ways open by (RFC 5626 §4.4.2). `id`: 12 octets. */
+export function plainRequest(id: Buffer): Buffer {
+  const header = Buffer.alloc(8);
+  header.writeUInt16BE(0x0001, 0);
+  header.writeUInt32BE(COOKIE, 4);
+  return Buffer.concat([header, id]);
+}
+
+/** XOR-MAPPED-ADDRESS of the answer to it, of IPv4 (RFC 8489 §14.2). */
+export function mappedAddress(answer: Buffer, id: Buffer): { address: string; port: number } {
+  assert.ok(isBindingSuccess(answer));
+  assert.deepEqual(answer.subarray(8, 20), id);
+  assert.equal(answer.readUInt16BE(20), 0x0020);
+  const address = (answer.readUInt32BE(28) ^ COOKIE) >>> 0;
+  const octets = [24, 16, 8, 0].map((bits) => (address >>> bits) & 0xff);
+  return { address: octets.join('.'), port: answer.readUInt16BE(26) ^ (COOKIE >>> 16) };
 }
 
 /** What a check says. `undefined`: it is none. */

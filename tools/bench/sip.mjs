@@ -233,9 +233,10 @@ function answers() {
 
 function summary(peer, mode, runs) {
   const own = runs.filter((run) => run.peer === peer && run.mode === mode);
-  const of = (pick) => spread(own.map((run) => pick(run) ?? 0));
+  // What was not measured is no figure, and meets no bar.
+  const of = (pick) => spread(own.map((run) => pick(run) ?? Number.NaN));
   return {
-    ...{ peer, mode, sustained: of(({ best }) => best?.rate), cpuUs: of(({ common }) => common.cpuUs) },
+    ...{ peer, mode, sustained: of(({ best }) => best?.rate ?? 0), cpuUs: of(({ common }) => common.cpuUs) },
     ...{
       cpuUsAtBest: of(({ best }) => best?.cpuUs),
       p50Ms: of(({ half }) => half?.p50Ms),

@@ -332,6 +332,10 @@ describe('connections that the engine opens to applications', function () {
       ['method', 'uriUser', 'source_address', 'protocol', 'fromUser', 'x'].map((name) => query?.get(name)),
       ['OPTIONS', 'bob', '127.0.0.1', 'udp', 'peer', 'y'],
     );
+    // Nobody reads more of an answer than there can be in one.
+    answer = { action: 'reject', data: { status: 404, reason: 'x'.repeat(70_000) } };
+    peer.request('OPTIONS', self());
+    await peer.next('OPTIONS', 500);
     answer = { action: 'redirect', data: { contact: ['sip:a@h', 'sip:b@h'] } };
     peer.request('MESSAGE', self(), { body: 'hello', headers: { 'Content-Type': 'text/plain' } });
     assert.equal((await peer.next('MESSAGE', 302)).get('contact'), '<sip:a@h>, <sip:b@h>');

@@ -17,6 +17,7 @@ import { Engine, type EngineOptions } from '../../../signaling/engine/mod.ts';
 import { asSipApp, type Req, type Res } from '../../../signaling/srf.ts';
 import { TestCa, type Certificate } from '../../support/certificates.ts';
 import { requestText, SipPeer, StreamClient } from '../../support/scripted-peer.ts';
+import { mappedAddress, plainRequest } from '../../support/stun.ts';
 import { until } from '../../support/until.ts';
 
 const ALL = ['udp', 'tcp', 'tls', 'ws', 'wss'].map((protocol) => `${protocol}:127.0.0.1:0`);
@@ -113,9 +114,9 @@ describe('transports', function () {
       await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
       try {
         const id = randomBytes(12);
-        socket.send(binding(id), portOf(set, 'udp'), '127.0.0.1');
+        socket.send(plainRequest(id), portOf(set, 'udp'), '127.0.0.1');
         await until('an answer', () => heard.length === 1, 2000, 10);
-        assert.deepEqual(mapped(heard[0] as Buffer, id), { address: '127.0.0.1', port: socket.address().port });
+        assert.deepEqual(mappedAddress(heard[0] as Buffer, id), { address: '127.0.0.1', port: socket.address().port });
         socket.send('\r\n\r\n', portOf(set, 'udp'), '127.0.0.1');
         await until('an answer', () => heard.length === 2, 2000, 10);
         assert.equal(heard[1]?.toString(), '\r\n');
@@ -131,7 +132,7 @@ describe('transports', function () {
         await using client =
           protocol === 'tcp' ? await StreamClient.open(portOf(set, 'tcp')) : await tlsClient(portOf(set, 'tls'));
         const id = randomBytes(12);
-        const bytes = Buffer.concat([Buffer.from('\r\n\r\n'), binding(id), Buffer.from('\r\n\r\n')]);
+        const bytes = Buffer.concat([Buffer.from('\r\n\r\n'), plainRequest(id), Buffer.from('\r\n\r\n')]);
         for (const byte of bytes) {
           client.socket.write(Uint8Array.of(byte));
           // Each in a segment of its own.
@@ -139,7 +140,7 @@ describe('transports', function () {
         }
         await until('all of it', () => client.received.length === 2 + 32 + 2, 3000, 10);
         assert.equal(client.text.slice(0, 2), '\r\n');
-        const seen = mapped(client.received.subarray(2, 34), id);
+        const seen = mappedAddress(client.received.subarray(2, 34), id);
         assert.deepEqual(seen, { address: '127.0.0.1', port: (client.socket as TLSSocket).localPort });
         assert.equal(client.text.slice(34), '\r\n');
         assert.equal(set.stats().malformed, 0);
@@ -151,13 +152,13 @@ describe('transports', function () {
       const socket = await webSocket(portOf(set, 'ws'));
       const id = randomBytes(12);
       socket.send('\r\n\r\n');
-      socket.send(binding(id));
+      socket.send(plainRequest(id));
       let pong = '';
       socket.on('pong', (data) => (pong = data.toString()));
       socket.ping('here');
       await until('the answers', () => socket.frames.length === 2 && pong === 'here', 2000, 10);
       assert.equal(socket.frames[0]?.data.toString(), '\r\n');
-      assert.equal(mapped(socket.frames[1]?.data as Buffer, id).port > 0, true);
+      assert.equal(mappedAddress(socket.frames[1]?.data as Buffer, id).port > 0, true);
       socket.terminate();
     });
   });
@@ -393,19 +394,3 @@ describe('transports', function () {
     });
   });
 });
-
-function binding(id: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]), id]);
-}
-
-/** XOR-MAPPED-ADDRESS of a Binding answer (RFC 8489 §14.2). */
-function mapped(answer: Buffer, id: Buffer): { address: string; port: number } {
-  assert.equal(answer.readUInt16BE(0), 0x0101);
-  assert.deepEqual(answer.subarray(8, 20), id);
-  assert.equal(answer.readUInt16BE(20), 0x0020);
-  const port = answer.readUInt16BE(26) ^ 0x2112;
-  const address = [...answer.subarray(28, 32)]
-    .map((byte, i) => byte ^ ([0x21, 0x12, 0xa4, 0x42][i] as number))
-    .join('.');
-  return { address, port };
-}

@@ -23,11 +23,21 @@ export async function askHandler(
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_MS),
     });
-    if (!response.ok) return NONSENSE;
-    const text = await response.text();
-    if (text.length > MAX_ANSWER) return NONSENSE;
-    return parseRouting(JSON.parse(text)) ?? NONSENSE;
+    const text = await textOf(response);
+    return (response.ok && text !== undefined && parseRouting(JSON.parse(text))) || NONSENSE;
   } catch (error) {
     return error instanceof SyntaxError ? NONSENSE : UNREACHABLE;
   }
+}
+
+/** `undefined` when it is longer than it may be; no more than that is read, and nothing of it stays open. */
+async function textOf({ body }: Response): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    if (length > MAX_ANSWER) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }

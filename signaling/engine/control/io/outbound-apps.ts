@@ -21,10 +21,6 @@ export class OutboundApps {
     this.#ca = ca;
   }
 
-  get size(): number {
-    return this.#sockets.size;
-  }
-
   /** Rejects when the application cannot be reached, or does not authenticate, within two seconds. */
   connect(at: {
     readonly host: string;
